@@ -1,0 +1,19 @@
+//! `tresnet` evaluates and trains image classifiers: TResNet, the networks its paper compares with, and the ResNets
+//! of torch-resnet.
+//!
+//! The modules stand in floor order: each may use those above it in this list.
+
+pub mod preprocessing;
+
+pub mod ops;
+
+pub mod augment;
+pub mod nn;
+
+pub mod data;
+pub mod models;
+
+pub mod checkpoint;
+pub mod report;
+
+pub mod commands;
