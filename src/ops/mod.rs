@@ -1,1 +1,27 @@
-//! ops
+//! The op vocabulary: what every network is made of, one op a file.
+//!
+//! A feature map is `[batch, height, width, channels]`, f32, channels contiguous: the order in which pixels arrive,
+//! and the order in which a 1x1 convolution is one matrix product. The slices that the ops read and write are those
+//! of candle's CPU storage and of the arena in `nn`. Every op writes all of its output and allocates nothing that
+//! grows with the batch.
+
+mod activation;
+mod blur_pool;
+mod conv2d;
+mod kernels;
+mod linear;
+mod normalize;
+mod pool;
+mod shape;
+mod simd;
+mod squeeze_excite;
+
+pub use activation::Activation;
+pub use blur_pool::{blur_pool, blur_pool_shape};
+pub use conv2d::{Conv2d, ConvSpec};
+pub use linear::Linear;
+pub use normalize::{Normalize, space_to_depth};
+pub use pool::{average_pool_2x2, average_pool_2x2_shape, global_average_pool};
+pub use shape::Shape;
+pub use simd::Isa;
+pub use squeeze_excite::SqueezeExcite;

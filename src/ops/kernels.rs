@@ -1,0 +1,201 @@
+//! The inner kernel of every convolution and matrix product: one tile of output pixels by output channels, kept in
+//! registers while the sum over taps and input channels runs.
+//!
+//! The input is read through pointers, one a pixel and tap ("indirect convolution", Dukhan, arXiv 1907.02129): no
+//! im2col copy exists, and a tap that falls into the padding points at zeros.
+
+#[cfg(target_arch = "aarch64")]
+use super::simd::F32x4;
+use super::simd::{Array8, Isa, Lanes};
+#[cfg(target_arch = "x86_64")]
+use super::simd::{F32x8, F32x16};
+
+/// What one call of a kernel works on. With `lanes` and `vectors` of the kernel, a panel is `vectors * lanes` output
+/// channels wide.
+pub(super) struct Tile {
+    /// `[taps][rows of the kernel]` pointers to `in_channels` values each.
+    pub taps: *const *const f32,
+    pub tap_count: usize,
+    pub in_channels: usize,
+    /// `[taps][in_channels][panel]`
+    pub weights: *const f32,
+    /// `[panel]`, what the sum starts from; null to go on from what `out` holds.
+    pub shift: *const f32,
+    /// Whether this call ends the sum, so that residual and activation apply.
+    pub last: bool,
+    /// Laid out as `out`; null for none.
+    pub residual: *const f32,
+    /// The negative side's slope of the activation.
+    pub slope: f32,
+    pub out: *mut f32,
+    /// Values between a pixel and the next in `out`.
+    pub out_stride: usize,
+    /// Pixels of the tile to write; those above are computed and dropped.
+    pub rows: usize,
+    /// Channels of the panel to write.
+    pub channels: usize,
+}
+
+/// A kernel for panels of one width.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    /// # Safety
+    /// All pointers of the tile are valid for what its fields say, and `out` overlaps nothing else.
+    pub run: unsafe fn(&Tile),
+    /// Output channels of a panel.
+    pub panel: usize,
+}
+
+/// Pixels in a tile and the kernels by panel width in vectors (1, 2, ...).
+pub(super) struct KernelSet {
+    pub rows: usize,
+    pub lanes: usize,
+    pub kernels: &'static [Kernel],
+}
+
+macro_rules! kernel_set {
+    ($set:ident, $vector:ty, $lanes:literal, $rows:literal, $attribute:meta, $($name:ident: $vectors:literal),+) => {
+        $(
+            #[$attribute]
+            unsafe fn $name(tile: &Tile) {
+                unsafe { run::<$vector, $vectors, $rows>(tile) }
+            }
+        )+
+        static $set: KernelSet = KernelSet {
+            rows: $rows,
+            lanes: $lanes,
+            kernels: &[$(Kernel { run: $name, panel: $vectors * $lanes }),+],
+        };
+    };
+}
+
+// Registers: rows * vectors sums, `vectors` weights and one broadcast input must fit. Few rows also keep the pixels'
+// pointers in general registers.
+#[cfg(target_arch = "x86_64")]
+kernel_set!(AVX512_WIDE, F32x16, 16, 6, target_feature(enable = "avx512f"), avx512_6x1: 1, avx512_6x2: 2, avx512_6x3: 3, avx512_6x4: 4);
+#[cfg(target_arch = "x86_64")]
+kernel_set!(AVX512_TALL, F32x16, 16, 8, target_feature(enable = "avx512f"), avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3);
+#[cfg(target_arch = "x86_64")]
+kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1, avx2_6x2: 2);
+#[cfg(target_arch = "aarch64")]
+kernel_set!(NEON, F32x4, 4, 6, target_feature(enable = "neon"), neon_6x1: 1, neon_6x2: 2, neon_6x3: 3, neon_6x4: 4);
+kernel_set!(PORTABLE, Array8, 8, 4, inline, portable_4x1: 1);
+
+impl KernelSet {
+    /// The kernels for `out_channels` on an instruction set that the processor must have.
+    pub fn new(isa: Isa, out_channels: usize) -> &'static Self {
+        match isa {
+            // Panels of 4 vectors waste much of a layer of, say, 76 channels; 3 + 2 vectors with taller tiles do not.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if out_channels.div_ceil(16) % 4 == 0 => &AVX512_WIDE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &AVX512_TALL,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &AVX2,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &NEON,
+            _ => {
+                let _ = out_channels;
+                &PORTABLE
+            }
+        }
+    }
+
+    /// Splits `out_channels` into panels as even as can be; the kernel of each.
+    pub fn panels(&self, out_channels: usize) -> Vec<Kernel> {
+        let vectors = out_channels.div_ceil(self.lanes);
+        let count = vectors.div_ceil(self.kernels.len());
+        (0..count).map(|panel| self.kernels[(vectors + panel) / count - 1]).collect()
+    }
+}
+
+/// # Safety
+/// As [`Kernel::run`], and the processor has the instruction set of `V`.
+#[inline(always)]
+unsafe fn run<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &Tile) {
+    unsafe {
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        if tile.shift.is_null() {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    if row < tile.rows {
+                        *sum = read(tile, tile.out, row, vector);
+                    }
+                }
+            }
+        } else {
+            for sums in &mut sums {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(tile.shift.add(vector * V::LANES));
+                }
+            }
+        }
+
+        let mut weights = tile.weights;
+        for tap in 0..tile.tap_count {
+            let inputs = tile.taps.add(tap * ROWS).cast::<[*const f32; ROWS]>().read();
+            for channel in 0..tile.in_channels {
+                let mut w = [V::splat(0.0); VECTORS];
+                for (vector, w) in w.iter_mut().enumerate() {
+                    *w = V::load(weights.add(vector * V::LANES));
+                }
+                for (sums, input) in sums.iter_mut().zip(inputs) {
+                    let x = V::splat(*input.add(channel));
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = x.mul_add(w, *sum);
+                    }
+                }
+                weights = weights.add(VECTORS * V::LANES);
+            }
+        }
+
+        let slope = V::splat(tile.slope);
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (vector, mut value) in sums.into_iter().enumerate() {
+                if row < tile.rows {
+                    if tile.last {
+                        if !tile.residual.is_null() {
+                            value = value.add(read(tile, tile.residual, row, vector));
+                        }
+                        value = value.mul(slope).max(value);
+                    }
+                    write(tile, row, vector, value);
+                }
+            }
+        }
+    }
+}
+
+/// A vector of row `row` at `base`; lanes beyond the panel's channels are zero.
+#[inline(always)]
+unsafe fn read<V: Lanes>(tile: &Tile, base: *const f32, row: usize, vector: usize) -> V {
+    let from = vector * V::LANES;
+    unsafe {
+        let at = base.add(row * tile.out_stride + from);
+        if from + V::LANES <= tile.channels {
+            return V::load(at);
+        }
+        let mut edge = [0.0; 16];
+        for (lane, value) in edge.iter_mut().enumerate().take(tile.channels.saturating_sub(from)) {
+            *value = *at.add(lane);
+        }
+        V::load(edge.as_ptr())
+    }
+}
+
+/// Writes the lanes that are channels of the panel.
+#[inline(always)]
+unsafe fn write<V: Lanes>(tile: &Tile, row: usize, vector: usize, value: V) {
+    let from = vector * V::LANES;
+    unsafe {
+        let at = tile.out.add(row * tile.out_stride + from);
+        if from + V::LANES <= tile.channels {
+            return value.store(at);
+        }
+        let mut edge = [0.0; 16];
+        value.store(edge.as_mut_ptr());
+        for (lane, value) in edge.iter().enumerate().take(tile.channels.saturating_sub(from)) {
+            *at.add(lane) = *value;
+        }
+    }
+}
