@@ -1,0 +1,193 @@
+//! A graph with its weights laid out for the processor, and the run.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use candle_core::{CpuStorage, Storage, Tensor};
+use candle_nn::VarBuilder;
+
+use super::arena::{Arena, Plan};
+use super::graph::{Affine, Graph, NORM_EPSILON, Norm, Op, Value};
+use crate::ops::{
+    Activation, Conv2d, ConvSpec, Isa, Linear, Normalize, Shape, SqueezeExcite, average_pool_2x2, blur_pool,
+    global_average_pool, space_to_depth,
+};
+
+/// Activations of one run may take so much; a larger batch goes through in parts. Beyond the caches a larger part
+/// gains nothing, and batch norm's running statistics keep images independent.
+const ACTIVATION_BYTES: usize = 48 << 20;
+
+/// An op with its weights.
+enum Layer {
+    Input { cell: usize },
+    Conv(Conv2d, Activation),
+    BlurPool,
+    AveragePool2x2,
+    SqueezeExcite(SqueezeExcite, Activation),
+    GlobalAveragePool,
+    Linear(Linear),
+}
+
+/// A network for evaluation: batch norm folded into the convolutions.
+pub struct Network {
+    graph: Graph,
+    layers: Vec<Layer>,
+    normalize: Normalize,
+    /// One a concurrent caller.
+    arenas: Mutex<Vec<Arena>>,
+}
+
+impl Network {
+    /// Asks `weights` for every parameter of the graph, in the graph's order, and lays them out. Bytes will be
+    /// normalised with `mean` and `std`, one a channel.
+    pub fn bind(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32]) -> Result<Self> {
+        let binder = Binder { graph: &graph, weights, isa: Isa::detect() };
+        let layers = graph.nodes.iter().map(|node| binder.layer(&node.op)).collect::<Result<_>>()?;
+        Ok(Self { graph, layers, normalize: Normalize::new(mean, std), arenas: Mutex::default() })
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Computes `value`, `[batch, channels]`, for images `[batch, height, width, channels]`: bytes, which are
+    /// normalised first, or f32, which are taken as they are.
+    pub fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        let (batch, height, width, channels) = images.dims4().context("images are [batch, height, width, channels]")?;
+        let part = self.part(Shape::new(1, height, width, channels), value)?;
+        let images = images.contiguous()?;
+        let mut arena = self.arenas().pop().unwrap_or_default();
+        let mut out = Vec::with_capacity(batch * self.graph.channels(value));
+        for first in (0..batch).step_by(part) {
+            let images = images.narrow(0, first, part.min(batch - first))?;
+            self.run_part(&images, value, &mut arena, &mut out)?;
+        }
+        self.arenas().push(arena);
+        Ok(Tensor::from_vec(out, (batch, self.graph.channels(value)), images.device())?)
+    }
+
+    fn arenas(&self) -> std::sync::MutexGuard<'_, Vec<Arena>> {
+        // An arena holds nothing that a panic elsewhere could have left half done.
+        self.arenas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Images that go through at a time.
+    fn part(&self, image: Shape, value: Value) -> Result<usize> {
+        let plan = Plan::new(&self.graph, &self.graph.shapes(image)?, value);
+        let bytes = plan.sizes.iter().sum::<usize>() * size_of::<f32>();
+        Ok((ACTIVATION_BYTES / bytes.max(1)).max(1))
+    }
+
+    /// Appends `value` for a contiguous part of the batch.
+    fn run_part(&self, images: &Tensor, value: Value, arena: &mut Arena, out: &mut Vec<f32>) -> Result<()> {
+        let (batch, height, width, channels) = images.dims4()?;
+        let image = Shape::new(batch, height, width, channels);
+        let shapes = self.graph.shapes(image)?;
+        let plan = Plan::new(&self.graph, &shapes, value);
+        arena.reserve(&plan);
+        for (at, layer) in self.layers[..=value.0].iter().enumerate() {
+            let mut buffer = arena.take(plan.slots[at]);
+            let written = &mut buffer[..shapes[at].len()];
+            let inputs = self.graph.nodes[at].inputs.iter().map(|input| {
+                let shape = shapes[input.0];
+                (&arena.slot(plan.slots[input.0])[..shape.len()], shape)
+            });
+            let result = match layer {
+                Layer::Input { cell } => self.read_images(images, image, *cell, written),
+                layer => layer.run(inputs, written),
+            };
+            arena.put_back(plan.slots[at], buffer);
+            result?;
+        }
+        out.extend_from_slice(&arena.slot(plan.slots[value.0])[..shapes[value.0].len()]);
+        Ok(())
+    }
+
+    fn read_images(&self, images: &Tensor, shape: Shape, cell: usize, out: &mut [f32]) -> Result<()> {
+        let (storage, layout) = images.storage_and_layout();
+        let range = layout.start_offset()..layout.start_offset() + shape.len();
+        match &*storage {
+            Storage::Cpu(CpuStorage::U8(pixels)) => self.normalize.forward(&pixels[range], shape, cell, out),
+            Storage::Cpu(CpuStorage::F32(values)) => space_to_depth(&values[range], shape, cell, out),
+            _ => bail!(
+                "images are u8 or f32 in the processor's memory, not {:?} on {:?}",
+                images.dtype(),
+                images.device()
+            ),
+        }
+        Ok(())
+    }
+}
+
+impl Layer {
+    fn run<'a>(&self, mut inputs: impl Iterator<Item = (&'a [f32], Shape)>, out: &mut [f32]) -> Result<()> {
+        let Some((input, shape)) = inputs.next() else { bail!("an op has no input") };
+        let residual = inputs.next().map(|(values, _)| values);
+        match self {
+            Self::Input { .. } => bail!("the input is not computed"),
+            Self::Conv(conv, activation) => conv.forward(input, shape, residual, *activation, out),
+            Self::BlurPool => blur_pool(input, shape, out),
+            Self::AveragePool2x2 => {
+                average_pool_2x2(input, shape, out);
+                Ok(())
+            }
+            Self::SqueezeExcite(gate, activation) => gate.forward(input, shape, residual, *activation, out),
+            Self::GlobalAveragePool => global_average_pool(input, shape, out),
+            Self::Linear(linear) => linear.forward(input, shape.batch, Activation::Identity, out),
+        }
+    }
+}
+
+/// Gives ops their weights.
+struct Binder<'a> {
+    graph: &'a Graph,
+    weights: &'a VarBuilder<'a>,
+    isa: Isa,
+}
+
+impl Binder<'_> {
+    fn layer(&self, op: &Op) -> Result<Layer> {
+        Ok(match *op {
+            Op::Input { cell } => Layer::Input { cell },
+            Op::Conv { spec, weight, norm, activation } => Layer::Conv(self.conv(spec, weight, norm)?, activation),
+            Op::BlurPool => Layer::BlurPool,
+            Op::AveragePool2x2 => Layer::AveragePool2x2,
+            Op::SqueezeExcite { hidden, reduce, expand, activation } => {
+                let channels = self.graph.parameters()[expand.bias].shape[0];
+                let (reduce, expand) = (self.affine(reduce)?, self.affine(expand)?);
+                let [reduce, expand] = [&reduce, &expand].map(|[weight, bias]| [&weight[..], &bias[..]]);
+                Layer::SqueezeExcite(SqueezeExcite::new(channels, hidden, reduce, expand, self.isa), activation)
+            }
+            Op::GlobalAveragePool => Layer::GlobalAveragePool,
+            Op::Linear { affine } => {
+                let [outputs, inputs] = self.graph.parameters()[affine.weight].shape[..] else {
+                    bail!("a linear layer's weight has two dimensions");
+                };
+                let [weight, bias] = self.affine(affine)?;
+                Layer::Linear(Linear::new(inputs, outputs, &weight, Some(&bias), self.isa))
+            }
+        })
+    }
+
+    /// Batch norm of a convolution is the convolution scaled and shifted.
+    fn conv(&self, spec: ConvSpec, weight: usize, norm: Norm) -> Result<Conv2d> {
+        let [gamma, beta, mean, variance] =
+            [norm.weight, norm.bias, norm.mean, norm.variance].map(|parameter| self.parameter(parameter));
+        let (beta, mean) = (beta?, mean?);
+        let scale: Vec<f32> =
+            gamma?.iter().zip(&variance?).map(|(gamma, variance)| gamma / (variance + NORM_EPSILON).sqrt()).collect();
+        let shift: Vec<f32> =
+            beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
+        Ok(Conv2d::new(spec, &self.parameter(weight)?, Some(&scale), Some(&shift), self.isa))
+    }
+
+    fn affine(&self, affine: Affine) -> Result<[Vec<f32>; 2]> {
+        Ok([self.parameter(affine.weight)?, self.parameter(affine.bias)?])
+    }
+
+    fn parameter(&self, id: usize) -> Result<Vec<f32>> {
+        let parameter = &self.graph.parameters()[id];
+        let tensor = self.weights.get_with_hints(&parameter.shape[..], &parameter.name, parameter.init)?;
+        Ok(tensor.flatten_all()?.to_vec1()?)
+    }
+}
