@@ -21,6 +21,15 @@ pub enum ResizeMode {
     Squash,
 }
 
+/// Whose preprocessing: where the references differ, the published figures of each need its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The original `infer.py`'s: an input of 448 pixels is squashed.
+    Paper,
+    /// timm's: an input of 448 pixels is cropped out of 512.
+    Timm,
+}
+
 /// The evaluation preprocessing of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {
