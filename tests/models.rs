@@ -3,6 +3,8 @@
 
 #[path = "common/formula.rs"]
 mod formula;
+#[path = "common/random.rs"]
+mod random;
 
 use std::collections::HashMap;
 

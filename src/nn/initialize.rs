@@ -89,7 +89,7 @@ mod tests {
         let values = Initializer { seed: 1 }.values("conv.weight", &Shape::from((64, 16, 3, 3)), init);
         let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / values.len() as f64;
         let variance = values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64;
-        let expected = 2.0 / (64.0 * 9.0);
+        let expected: f64 = 2.0 / (64.0 * 9.0);
         assert!(mean.abs() < 0.05 * expected.sqrt(), "mean {mean}");
         assert!((variance / expected - 1.0).abs() < 0.05, "variance {variance}, expected {expected}");
     }

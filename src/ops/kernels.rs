@@ -87,7 +87,7 @@ impl KernelSet {
         match isa {
             // Panels of 4 vectors waste much of a layer of, say, 76 channels; 3 + 2 vectors with taller tiles do not.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if out_channels.div_ceil(16) % 4 == 0 => &AVX512_WIDE,
+            Isa::Avx512 if out_channels.div_ceil(16).is_multiple_of(4) => &AVX512_WIDE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512_TALL,
             #[cfg(target_arch = "x86_64")]
