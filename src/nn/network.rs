@@ -131,7 +131,7 @@ impl Layer {
                 average_pool_2x2(input, shape, out);
                 Ok(())
             }
-            Self::SqueezeExcite(gate, activation) => gate.forward(input, shape, residual, *activation, out),
+            Self::SqueezeExcite(gate, activation) => gate.forward(input, shape, residual, *activation, out).map(drop),
             Self::GlobalAveragePool => global_average_pool(input, shape, out),
             Self::Linear(linear) => linear.forward(input, shape.batch, Activation::Identity, out),
         }

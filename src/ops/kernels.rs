@@ -1,5 +1,5 @@
-//! The inner kernel of every convolution and matrix product: one tile of output pixels by output channels, kept in
-//! registers while the sum over taps and input channels runs.
+//! The inner kernels of every convolution and matrix product, forward and backward. Each keeps a tile of sums in
+//! registers while one loop runs.
 //!
 //! The input is read through pointers, one a pixel and tap ("indirect convolution", Dukhan, arXiv 1907.02129): no
 //! im2col copy exists, and a tap that falls into the padding points at zeros.
@@ -10,8 +10,8 @@ use super::simd::{Array8, Isa, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{F32x8, F32x16};
 
-/// What one call of a kernel works on. With `lanes` and `vectors` of the kernel, a panel is `vectors * lanes` output
-/// channels wide.
+/// A tile of output pixels by output channels; the loop runs over taps and input channels. With `lanes` and `vectors`
+/// of the kernel, a panel is `vectors * lanes` output channels wide.
 pub(super) struct Tile {
     /// `[taps][rows of the kernel]` pointers to `in_channels` values each.
     pub taps: *const *const f32,
@@ -36,17 +36,46 @@ pub(super) struct Tile {
     pub channels: usize,
 }
 
-/// A kernel for panels of one width.
+/// A tile of input channels by output channels of one tap of a weight's gradient; the loop runs over pixels.
+pub(super) struct OuterTile {
+    pub pixels: usize,
+    /// A pointer a pixel to its input channels.
+    pub inputs: *const *const f32,
+    /// The tile's first input channel.
+    pub first_input: usize,
+    /// The output's gradient: the first pixel's channels of the panel.
+    pub gradient: *const f32,
+    /// Values between a pixel and the next in `gradient`, and between an input channel and the next in `out`.
+    pub stride: usize,
+    /// `[input channels of the tile][stride]`, raised by the products.
+    pub out: *mut f32,
+    /// Channels of the panel.
+    pub channels: usize,
+}
+
+/// The kernels for panels of one width.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
+    /// Output channels of a panel.
+    pub panel: usize,
     /// # Safety
     /// All pointers of the tile are valid for what its fields say, and `out` overlaps nothing else.
     pub run: unsafe fn(&Tile),
-    /// Output channels of a panel.
-    pub panel: usize,
+    /// Most input channels first, 1 last.
+    pub outer: [OuterKernel; 4],
 }
 
-/// Pixels in a tile and the kernels by panel width in vectors (1, 2, ...).
+/// The kernel for outer products of one height.
+#[derive(Clone, Copy)]
+pub(super) struct OuterKernel {
+    /// Input channels of a tile.
+    pub rows: usize,
+    /// # Safety
+    /// As [`Kernel::run`].
+    pub run: unsafe fn(&OuterTile),
+}
+
+/// Pixels in a tile, lanes of a vector, and the kernels by panel width in vectors (1, 2, ...).
 pub(super) struct KernelSet {
     pub rows: usize,
     pub lanes: usize,
@@ -54,17 +83,33 @@ pub(super) struct KernelSet {
 }
 
 macro_rules! kernel_set {
-    ($set:ident, $vector:ty, $lanes:literal, $rows:literal, $attribute:meta, $($name:ident: $vectors:literal),+) => {
+    ($set:ident, $vector:ty, $lanes:literal, $rows:literal, $attribute:meta, $($module:ident: $vectors:literal),+) => {
         $(
-            #[$attribute]
-            unsafe fn $name(tile: &Tile) {
-                unsafe { run::<$vector, $vectors, $rows>(tile) }
+            mod $module {
+                use super::*;
+                #[$attribute]
+                pub(super) unsafe fn run(tile: &Tile) {
+                    unsafe { super::run::<$vector, $vectors, $rows>(tile) }
+                }
+                #[$attribute]
+                pub(super) unsafe fn outer<const ROWS: usize>(tile: &OuterTile) {
+                    unsafe { super::outer::<$vector, $vectors, ROWS>(tile) }
+                }
             }
         )+
         static $set: KernelSet = KernelSet {
             rows: $rows,
             lanes: $lanes,
-            kernels: &[$(Kernel { run: $name, panel: $vectors * $lanes }),+],
+            kernels: &[$(Kernel {
+                panel: $vectors * $lanes,
+                run: $module::run,
+                outer: [
+                    OuterKernel { rows: $rows, run: $module::outer::<$rows> },
+                    OuterKernel { rows: 4, run: $module::outer::<4> },
+                    OuterKernel { rows: 2, run: $module::outer::<2> },
+                    OuterKernel { rows: 1, run: $module::outer::<1> },
+                ],
+            }),+],
         };
     };
 }
@@ -72,9 +117,11 @@ macro_rules! kernel_set {
 // Registers: rows * vectors sums, `vectors` weights and one broadcast input must fit. Few rows also keep the pixels'
 // pointers in general registers.
 #[cfg(target_arch = "x86_64")]
-kernel_set!(AVX512_WIDE, F32x16, 16, 6, target_feature(enable = "avx512f"), avx512_6x1: 1, avx512_6x2: 2, avx512_6x3: 3, avx512_6x4: 4);
+kernel_set!(AVX512_WIDE, F32x16, 16, 6, target_feature(enable = "avx512f"),
+    avx512_6x1: 1, avx512_6x2: 2, avx512_6x3: 3, avx512_6x4: 4);
 #[cfg(target_arch = "x86_64")]
-kernel_set!(AVX512_TALL, F32x16, 16, 8, target_feature(enable = "avx512f"), avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3);
+kernel_set!(AVX512_TALL, F32x16, 16, 8, target_feature(enable = "avx512f"),
+    avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3);
 #[cfg(target_arch = "x86_64")]
 kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1, avx2_6x2: 2);
 #[cfg(target_arch = "aarch64")]
@@ -117,10 +164,8 @@ unsafe fn run<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &Tile) {
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         if tile.shift.is_null() {
             for (row, sums) in sums.iter_mut().enumerate() {
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    if row < tile.rows {
-                        *sum = read(tile, tile.out, row, vector);
-                    }
+                if row < tile.rows {
+                    *sums = read(tile.out.add(row * tile.out_stride), tile.channels);
                 }
             }
         } else {
@@ -150,52 +195,86 @@ unsafe fn run<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &Tile) {
         }
 
         let slope = V::splat(tile.slope);
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (vector, mut value) in sums.into_iter().enumerate() {
-                if row < tile.rows {
-                    if tile.last {
-                        if !tile.residual.is_null() {
-                            value = value.add(read(tile, tile.residual, row, vector));
+        for (row, mut sums) in sums.into_iter().enumerate() {
+            if row < tile.rows {
+                if tile.last {
+                    if !tile.residual.is_null() {
+                        let residual = read::<V, VECTORS>(tile.residual.add(row * tile.out_stride), tile.channels);
+                        for (sum, residual) in sums.iter_mut().zip(residual) {
+                            *sum = sum.add(residual);
                         }
-                        value = value.mul(slope).max(value);
                     }
-                    write(tile, row, vector, value);
+                    for sum in &mut sums {
+                        *sum = sum.mul(slope).max(*sum);
+                    }
                 }
+                write(tile.out.add(row * tile.out_stride), tile.channels, sums);
             }
         }
     }
 }
 
-/// A vector of row `row` at `base`; lanes beyond the panel's channels are zero.
+/// # Safety
+/// As [`Kernel::outer`], and the processor has the instruction set of `V`.
 #[inline(always)]
-unsafe fn read<V: Lanes>(tile: &Tile, base: *const f32, row: usize, vector: usize) -> V {
-    let from = vector * V::LANES;
+unsafe fn outer<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &OuterTile) {
     unsafe {
-        let at = base.add(row * tile.out_stride + from);
-        if from + V::LANES <= tile.channels {
-            return V::load(at);
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            *sums = read(tile.out.add(row * tile.stride), tile.channels);
         }
-        let mut edge = [0.0; 16];
-        for (lane, value) in edge.iter_mut().enumerate().take(tile.channels.saturating_sub(from)) {
-            *value = *at.add(lane);
+        let mut gradient = tile.gradient;
+        let full = tile.channels == VECTORS * V::LANES;
+        for pixel in 0..tile.pixels {
+            let input = (*tile.inputs.add(pixel)).add(tile.first_input);
+            let mut dy = [V::splat(0.0); VECTORS];
+            if full {
+                for (vector, dy) in dy.iter_mut().enumerate() {
+                    *dy = V::load(gradient.add(vector * V::LANES));
+                }
+            } else {
+                dy = read(gradient, tile.channels);
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let x = V::splat(*input.add(row));
+                for (sum, dy) in sums.iter_mut().zip(dy) {
+                    *sum = x.mul_add(dy, *sum);
+                }
+            }
+            gradient = gradient.add(tile.stride);
         }
-        V::load(edge.as_ptr())
+        for (row, sums) in sums.into_iter().enumerate() {
+            write(tile.out.add(row * tile.stride), tile.channels, sums);
+        }
     }
 }
 
-/// Writes the lanes that are channels of the panel.
+/// The first `channels` values at `from`; lanes beyond them are zero.
 #[inline(always)]
-unsafe fn write<V: Lanes>(tile: &Tile, row: usize, vector: usize, value: V) {
-    let from = vector * V::LANES;
+unsafe fn read<V: Lanes, const VECTORS: usize>(from: *const f32, channels: usize) -> [V; VECTORS] {
     unsafe {
-        let at = tile.out.add(row * tile.out_stride + from);
-        if from + V::LANES <= tile.channels {
-            return value.store(at);
+        let mut values = [V::splat(0.0); VECTORS];
+        for (vector, value) in values.iter_mut().enumerate() {
+            let first = vector * V::LANES;
+            *value = match channels.saturating_sub(first) {
+                count if count >= V::LANES => V::load(from.add(first)),
+                count => V::load_first(from.wrapping_add(first), count),
+            };
         }
-        let mut edge = [0.0; 16];
-        value.store(edge.as_mut_ptr());
-        for (lane, value) in edge.iter().enumerate().take(tile.channels.saturating_sub(from)) {
-            *at.add(lane) = *value;
+        values
+    }
+}
+
+/// Writes the first `channels` values.
+#[inline(always)]
+unsafe fn write<V: Lanes, const VECTORS: usize>(to: *mut f32, channels: usize, values: [V; VECTORS]) {
+    unsafe {
+        for (vector, value) in values.into_iter().enumerate() {
+            let first = vector * V::LANES;
+            match channels.saturating_sub(first) {
+                count if count >= V::LANES => value.store(to.add(first)),
+                count => value.store_first(to.wrapping_add(first), count),
+            }
         }
     }
 }

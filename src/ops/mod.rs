@@ -6,6 +6,7 @@
 //! grows with the batch.
 
 mod activation;
+mod batch_norm;
 mod blur_pool;
 mod conv2d;
 mod kernels;
@@ -16,12 +17,16 @@ mod shape;
 mod simd;
 mod squeeze_excite;
 
-pub use activation::Activation;
-pub use blur_pool::{blur_pool, blur_pool_shape};
-pub use conv2d::{Conv2d, ConvSpec};
-pub use linear::Linear;
+pub use activation::{Activation, activation_gradient};
+pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};
+pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
+pub use conv2d::{Conv2d, ConvSpec, conv2d_input_gradient, conv2d_weight_gradient};
+pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use normalize::{Normalize, space_to_depth};
-pub use pool::{average_pool_2x2, average_pool_2x2_shape, global_average_pool};
+pub use pool::{
+    average_pool_2x2, average_pool_2x2_gradient, average_pool_2x2_shape, global_average_pool,
+    global_average_pool_gradient,
+};
 pub use shape::Shape;
 pub use simd::Isa;
-pub use squeeze_excite::SqueezeExcite;
+pub use squeeze_excite::{Gate, SqueezeExcite};

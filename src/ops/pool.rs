@@ -55,3 +55,34 @@ pub fn global_average_pool(input: &[f32], shape: Shape, out: &mut [f32]) -> Resu
     });
     Ok(())
 }
+
+/// The input's gradient of [`average_pool_2x2`], into `out`.
+pub fn average_pool_2x2_gradient(gradient: &[f32], shape: Shape, out: &mut [f32]) {
+    let out_shape = average_pool_2x2_shape(shape);
+    assert_eq!(gradient.len(), out_shape.len());
+    assert_eq!(out.len(), shape.len());
+    out.par_chunks_exact_mut(shape.width * shape.channels).enumerate().for_each(|(index, row)| {
+        let (image, y) = (index / shape.height, index % shape.height);
+        let rows = if (y ^ 1) < shape.height { 2 } else { 1 };
+        let from = &gradient[(image * out_shape.height + y / 2) * out_shape.width * shape.channels..];
+        for (x, out) in row.chunks_exact_mut(shape.channels).enumerate() {
+            let columns = if (x ^ 1) < shape.width { 2 } else { 1 };
+            let scale = 1.0 / (rows * columns) as f32;
+            for (out, g) in out.iter_mut().zip(&from[x / 2 * shape.channels..]) {
+                *out = g * scale;
+            }
+        }
+    });
+}
+
+/// The input's gradient of [`global_average_pool`], into `out`.
+pub fn global_average_pool_gradient(gradient: &[f32], shape: Shape, out: &mut [f32]) {
+    assert_eq!(gradient.len(), shape.batch * shape.channels);
+    assert_eq!(out.len(), shape.len());
+    let scale = 1.0 / shape.area() as f32;
+    out.par_chunks_exact_mut(shape.channels).enumerate().for_each(|(pixel, out)| {
+        for (out, g) in out.iter_mut().zip(&gradient[pixel / shape.area() * shape.channels..]) {
+            *out = g * scale;
+        }
+    });
+}

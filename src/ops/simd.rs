@@ -39,16 +39,37 @@ impl Isa {
     }
 }
 
+/// Lanes of the widest vector.
+const MAX_LANES: usize = 16;
+
 /// A vector of f32.
 ///
 /// # Safety
 /// Every method may be called only where the processor has the instruction set, and `load` and `store` only with
-/// `LANES` valid values behind the pointer.
+/// `LANES` (or `count`) valid values behind the pointer.
 pub(super) unsafe trait Lanes: Copy {
     const LANES: usize;
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// The first `count` values, fewer than `LANES`; the other lanes are zero and their memory is not touched.
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut values = [0.0; MAX_LANES];
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), count);
+            Self::load(values.as_ptr())
+        }
+    }
+    /// Stores the first `count` lanes, fewer than `LANES`, and touches nothing else.
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        let mut values = [0.0; MAX_LANES];
+        unsafe {
+            self.store(values.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(values.as_ptr(), to, count);
+        }
+    }
     /// `self * factor + sum`, rounded once where the processor can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
@@ -61,7 +82,7 @@ pub(super) unsafe trait Lanes: Copy {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! lanes {
     ($name:ident, $register:ty, $lanes:literal, $splat:path, $load:path, $store:path,
-     |$a:ident, $b:ident, $c:ident| fma $fma:expr, add $add:expr, mul $mul:expr, max $max:expr) => {
+     |$a:ident, $b:ident, $c:ident| fma $fma:expr, add $add:expr, mul $mul:expr, max $max:expr $(, $item:item)*) => {
         #[derive(Clone, Copy)]
         pub(in crate::ops) struct $name($register);
 
@@ -101,6 +122,7 @@ macro_rules! lanes {
                 let ($a, $b) = (self.0, other.0);
                 Self(unsafe { $max })
             }
+            $($item)*
         }
     };
 }
@@ -111,7 +133,22 @@ mod x86 {
     use std::arch::x86_64::*;
 
     lanes!(F32x16, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, |a, b, c| fma
-        _mm512_fmadd_ps(a, b, c), add _mm512_add_ps(a, b), mul _mm512_mul_ps(a, b), max _mm512_max_ps(a, b));
+    _mm512_fmadd_ps(a, b, c), add _mm512_add_ps(a, b), mul _mm512_mul_ps(a, b), max _mm512_max_ps(a, b),
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        Self(unsafe { _mm512_maskz_loadu_ps(first(count), from) })
+    },
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        unsafe { _mm512_mask_storeu_ps(to, first(count), self.0) }
+    });
+
+    /// A mask of the first `count` of 16 lanes.
+    #[inline(always)]
+    fn first(count: usize) -> __mmask16 {
+        (1u16 << count) - 1
+    }
+
     lanes!(F32x8, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |a, b, c| fma
         _mm256_fmadd_ps(a, b, c), add _mm256_add_ps(a, b), mul _mm256_mul_ps(a, b), max _mm256_max_ps(a, b));
 }
@@ -172,3 +209,35 @@ unsafe impl Lanes for Array8 {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
 }
+
+/// Compiles a function of plain loops for the instruction sets that widen them, and calls the best: the same
+/// operations in the same order, so the same result on each.
+macro_rules! vectorized {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name($($arg: $type),*) $(-> $result)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn body($($arg: $type),*) $(-> $result)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($arg: $type),*) $(-> $result)? { body($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($arg: $type),*) $(-> $result)? { body($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx512f") {
+                // SAFETY: the processor has it.
+                return unsafe { avx512($($arg),*) };
+            } else if std::is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has it.
+                return unsafe { avx2($($arg),*) };
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(super) use vectorized;

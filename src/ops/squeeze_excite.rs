@@ -3,13 +3,24 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{Activation, Isa, Linear, Shape, global_average_pool};
+use super::simd::vectorized;
+use super::{Activation, Isa, Linear, LinearGradients, Shape, global_average_pool, linear_gradient};
 
 /// The gate's two linear layers.
 pub struct SqueezeExcite {
     reduce: Linear,
     expand: Linear,
     hidden: usize,
+}
+
+/// What a gate computed on the way, for its gradient.
+pub struct Gate {
+    /// `[batch, channels]`, the input's means.
+    mean: Vec<f32>,
+    /// `[batch, hidden]`, after ReLU.
+    hidden: Vec<f32>,
+    /// `[batch, channels]`, in (0, 1).
+    gates: Vec<f32>,
 }
 
 impl SqueezeExcite {
@@ -30,43 +41,100 @@ impl SqueezeExcite {
         residual: Option<&[f32]>,
         activation: Activation,
         out: &mut [f32],
-    ) -> Result<()> {
-        let gates = self.gates(input, shape)?;
+    ) -> Result<Gate> {
+        let gate = self.gate(input, shape)?;
         let row = shape.width * shape.channels;
         out.par_chunks_exact_mut(row).zip(input.par_chunks_exact(row)).enumerate().for_each(|(index, (out, input))| {
-            let gate = &gates[index / shape.height * shape.channels..][..shape.channels];
-            let residual = residual.map(|residual| &residual[index * row..][..row]);
-            for (x, (out, input)) in
-                out.chunks_exact_mut(shape.channels).zip(input.chunks_exact(shape.channels)).enumerate()
-            {
-                match residual.map(|residual| &residual[x * shape.channels..][..shape.channels]) {
-                    Some(residual) => {
-                        for (((out, x), gate), residual) in out.iter_mut().zip(input).zip(gate).zip(residual) {
-                            *out = activation.apply(x * gate + residual);
-                        }
-                    }
-                    None => {
-                        for ((out, x), gate) in out.iter_mut().zip(input).zip(gate) {
-                            *out = activation.apply(x * gate);
-                        }
-                    }
-                }
-            }
+            let gates = &gate.gates[index / shape.height * shape.channels..][..shape.channels];
+            apply(input, residual.map(|residual| &residual[index * row..][..row]), gates, activation, out);
         });
-        Ok(())
+        Ok(gate)
     }
 
-    /// `[batch, channels]`
-    fn gates(&self, input: &[f32], shape: Shape) -> Result<Vec<f32>> {
+    fn gate(&self, input: &[f32], shape: Shape) -> Result<Gate> {
         let mut mean = vec![0.0; shape.batch * shape.channels];
         global_average_pool(input, shape, &mut mean)?;
         let mut hidden = vec![0.0; shape.batch * self.hidden];
         self.reduce.forward(&mean, shape.batch, Activation::Relu, &mut hidden)?;
-        let mut gates = mean;
+        let mut gates = vec![0.0; mean.len()];
         self.expand.forward(&hidden, shape.batch, Activation::Identity, &mut gates)?;
         for gate in &mut gates {
             *gate = 1.0 / (1.0 + (-*gate).exp());
         }
-        Ok(gates)
+        Ok(Gate { mean, hidden, gates })
+    }
+}
+
+vectorized! {
+    fn apply(input: &[f32], residual: Option<&[f32]>, gates: &[f32], activation: Activation, out: &mut [f32]) {
+        let channels = gates.len();
+        for (at, (out, input)) in out.chunks_exact_mut(channels).zip(input.chunks_exact(channels)).enumerate() {
+            let terms = out.iter_mut().zip(input).zip(gates);
+            match residual {
+                Some(residual) => {
+                    for (((out, x), gate), residual) in terms.zip(&residual[at * channels..]) {
+                        *out = activation.apply(x * gate + residual);
+                    }
+                }
+                None => {
+                    for ((out, x), gate) in terms {
+                        *out = activation.apply(x * gate);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Gate {
+    /// Turns the gradient of `input * gate` into the input's, in place; adds to those of the layers' weights and
+    /// biases. `weights` are those of `reduce` and `expand`, and so are the gradients.
+    pub fn gradient(
+        &self,
+        gradient: &mut [f32],
+        input: &[f32],
+        shape: Shape,
+        weights: [&[f32]; 2],
+        [reduce, expand]: [[&mut [f32]; 2]; 2],
+        isa: Isa,
+    ) -> Result<()> {
+        let (image, channels) = (shape.image_len(), shape.channels);
+        let mut gates: Vec<f32> = vec![0.0; self.gates.len()];
+        gates
+            .par_chunks_exact_mut(channels)
+            .zip(gradient.par_chunks_exact(image).zip(input.par_chunks_exact(image)))
+            .for_each(|(sums, (gradient, input))| products(gradient, input, sums));
+        for (g, gate) in gates.iter_mut().zip(&self.gates) {
+            *g *= gate * (1.0 - gate);
+        }
+        let mut hidden = vec![0.0; self.hidden.len()];
+        let [weight, bias] = expand;
+        let out = LinearGradients { weight, bias, input: &mut hidden };
+        linear_gradient(weights[1], &self.hidden, &gates, shape.batch, out, isa)?;
+        super::activation_gradient(&mut hidden, &self.hidden, Activation::Relu);
+        let mut mean = gates;
+        let [weight, bias] = reduce;
+        let out = LinearGradients { weight, bias, input: &mut mean };
+        linear_gradient(weights[0], &self.mean, &hidden, shape.batch, out, isa)?;
+        let scale = 1.0 / shape.area() as f32;
+        gradient.par_chunks_exact_mut(channels).enumerate().for_each(|(pixel, gradient)| {
+            let at = pixel / shape.area() * channels;
+            for ((g, gate), mean) in gradient.iter_mut().zip(&self.gates[at..]).zip(&mean[at..]) {
+                *g = *g * gate + mean * scale;
+            }
+        });
+        Ok(())
+    }
+}
+
+vectorized! {
+    /// Each channel's sum of products over an image.
+    fn products(gradient: &[f32], input: &[f32], sums: &mut [f32]) {
+        let channels = sums.len();
+        for (gradient, input) in gradient.chunks_exact(channels).zip(input.chunks_exact(channels)) {
+            for ((sum, g), x) in sums.iter_mut().zip(gradient).zip(input) {
+                *sum += g * x;
+            }
+        }
     }
 }

@@ -1,19 +1,11 @@
 //! The ops against plain loops in f64, on every instruction set that this processor has, over odd shapes.
 
-#[path = "common/random.rs"]
-mod random;
-
 use tresnet::ops::{
     Activation, Conv2d, ConvSpec, Isa, Normalize, Shape, SqueezeExcite, average_pool_2x2, average_pool_2x2_shape,
     blur_pool, blur_pool_shape, space_to_depth,
 };
 
-/// Values in [-1, 1), the same at each call with the same name.
-fn values(name: &str, len: usize) -> Vec<f32> {
-    let stream = random::fnv1a64(name);
-    let unit = |at: u64| (random::splitmix64(stream.wrapping_add(at)) >> 40) as f32 / (1u64 << 23) as f32;
-    (0..len as u64).map(|at| unit(at) - 1.0).collect()
-}
+use crate::{reference, values, wide};
 
 fn assert_close(ours: &[f32], expected: &[f64], what: &str) {
     assert_eq!(ours.len(), expected.len(), "{what}");
@@ -22,16 +14,6 @@ fn assert_close(ours: &[f32], expected: &[f64], what: &str) {
         let difference = (f64::from(ours) - expected).abs();
         assert!(difference <= 1e-5 * scale, "{what}: value {at} is {ours}, expected {expected}");
     }
-}
-
-/// The value at a position that may lie outside the map, where it is zero.
-fn padded(input: &[f32], shape: Shape, at: [isize; 4]) -> f64 {
-    let [image, y, x, channel] = at;
-    if y < 0 || x < 0 || y >= shape.height as isize || x >= shape.width as isize {
-        return 0.0;
-    }
-    let pixel = (image as usize * shape.height + y as usize) * shape.width + x as usize;
-    f64::from(input[pixel * shape.channels + channel as usize])
 }
 
 struct Case {
@@ -56,23 +38,14 @@ impl Case {
         let weight = values("weight", spec.weight_shape().iter().product());
         let (scale, shift) = (values("scale", spec.out_channels), values("shift", spec.out_channels));
         let residual = self.residual.then(|| values("residual", out.len()));
-        let mut expected = Vec::with_capacity(out.len());
-        for pixel in 0..out.pixels() {
-            let (image, y, x) = (pixel / out.area(), pixel % out.area() / out.width, pixel % out.width);
-            for channel in 0..out.channels {
-                let mut sum = 0.0;
-                for (at, w) in weight.chunks_exact(weight.len() / out.channels).nth(channel).unwrap().iter().enumerate()
-                {
-                    let (from, tap) = (at / spec.kernel.pow(2), at % spec.kernel.pow(2));
-                    let row = (y * spec.stride + tap / spec.kernel) as isize - spec.padding as isize;
-                    let column = (x * spec.stride + tap % spec.kernel) as isize - spec.padding as isize;
-                    sum += f64::from(*w) * padded(&input, shape, [image as isize, row, column, from as isize]);
-                }
-                sum = sum * f64::from(scale[channel]) + f64::from(shift[channel]);
-                sum += residual.as_ref().map_or(0.0, |residual| f64::from(residual[expected.len()]));
-                expected.push(if sum < 0.0 { sum * f64::from(activation.slope()) } else { sum });
-            }
-        }
+        let sums = reference::conv2d(&spec, &wide(&input), shape, &wide(&weight));
+        let epilogue = |(at, sum): (usize, f64)| {
+            let channel = at % spec.out_channels;
+            let residual = residual.as_ref().map_or(0.0, |residual| f64::from(residual[at]));
+            sum * f64::from(scale[channel]) + f64::from(shift[channel]) + residual
+        };
+        let expected = sums.into_iter().enumerate().map(epilogue).collect();
+        let expected = reference::leaky(expected, f64::from(activation.slope()));
         for isa in Isa::available() {
             let conv = Conv2d::new(spec, &weight, Some(&scale), Some(&shift), isa);
             let mut ours = vec![f32::NAN; out.len()];
@@ -132,21 +105,7 @@ fn blur_pool_reflects_the_border() {
         let shape = Shape::new(2, height, width, 19);
         let input = values("input", shape.len());
         let out = blur_pool_shape(shape).unwrap();
-        let mut expected = Vec::with_capacity(out.len());
-        let reflect = |at: isize, size: usize| (size as isize - 1) - ((size as isize - 1) - at.abs()).abs();
-        for pixel in 0..out.pixels() {
-            let (image, y, x) = (pixel / out.area(), 2 * (pixel % out.area() / out.width), 2 * (pixel % out.width));
-            for channel in 0..out.channels {
-                let mut sum = 0.0;
-                for (dy, dx) in (0..9).map(|tap| (tap / 3 - 1, tap % 3 - 1)) {
-                    let row = reflect(y as isize + dy, height);
-                    let column = reflect(x as isize + dx, width);
-                    let weight = f64::from((2 - dy.abs()) as i32 * (2 - dx.abs()) as i32) / 16.0;
-                    sum += weight * padded(&input, shape, [image as isize, row, column, channel as isize]);
-                }
-                expected.push(sum);
-            }
-        }
+        let expected = reference::blur_pool(&wide(&input), shape);
         let mut ours = vec![f32::NAN; out.len()];
         blur_pool(&input, shape, &mut ours).unwrap();
         assert_close(&ours, &expected, &format!("{shape}"));
@@ -164,20 +123,7 @@ fn average_pool_counts_only_what_lies_inside() {
         let shape = Shape::new(2, height, width, 5);
         let input = values("input", shape.len());
         let out = average_pool_2x2_shape(shape);
-        let mut expected = Vec::with_capacity(out.len());
-        for pixel in 0..out.pixels() {
-            let (image, y, x) = (pixel / out.area(), 2 * (pixel % out.area() / out.width), 2 * (pixel % out.width));
-            let window: Vec<(usize, usize)> = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)]
-                .into_iter()
-                .filter(|&(y, x)| y < height && x < width)
-                .collect();
-            for channel in 0..out.channels {
-                let at = |&(y, x): &(usize, usize)| {
-                    padded(&input, shape, [image as isize, y as isize, x as isize, channel as isize])
-                };
-                expected.push(window.iter().map(at).sum::<f64>() / window.len() as f64);
-            }
-        }
+        let expected = reference::average_pool_2x2(&wide(&input), shape);
         let mut ours = vec![f32::NAN; out.len()];
         average_pool_2x2(&input, shape, &mut ours);
         assert_close(&ours, &expected, &format!("{shape}"));
@@ -192,24 +138,10 @@ fn squeeze_excite_weights_channels_by_their_images_means() {
     let residual = values("residual", shape.len());
     let reduce = [values("w1", channels * hidden), values("b1", hidden)];
     let expand = [values("w2", channels * hidden), values("b2", channels)];
-    let layer = |input: &[f64], [weight, bias]: &[Vec<f32>; 2]| -> Vec<f64> {
-        let dot = |row: &[f32]| row.iter().zip(input).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
-        weight.chunks_exact(input.len()).zip(bias).map(|(row, bias)| dot(row) + f64::from(*bias)).collect()
-    };
-    let mut expected = Vec::with_capacity(shape.len());
-    for image in 0..shape.batch {
-        let plane = &input[image * shape.image_len()..][..shape.image_len()];
-        let mean = |channel: usize| {
-            plane.iter().skip(channel).step_by(channels).map(|&x| f64::from(x)).sum::<f64>() / shape.area() as f64
-        };
-        let hidden: Vec<f64> =
-            layer(&(0..channels).map(mean).collect::<Vec<_>>(), &reduce).into_iter().map(|x| x.max(0.0)).collect();
-        let gate: Vec<f64> = layer(&hidden, &expand).into_iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-        for (at, x) in plane.iter().enumerate() {
-            let residual = f64::from(residual[image * shape.image_len() + at]);
-            expected.push((f64::from(*x) * gate[at % channels] + residual).max(0.0));
-        }
-    }
+    let weights = [&reduce[0], &reduce[1], &expand[0], &expand[1]].map(|values| wide(values));
+    let scaled = reference::squeeze_excite(&wide(&input), shape, weights.each_ref().map(|values| &values[..]));
+    let sum = scaled.iter().zip(&residual).map(|(x, residual)| x + f64::from(*residual)).collect();
+    let expected = reference::leaky(sum, 0.0);
     for isa in Isa::available() {
         let [reduce, expand] = [&reduce, &expand].map(|[weight, bias]| [&weight[..], &bias[..]]);
         let op = SqueezeExcite::new(channels, hidden, reduce, expand, isa);

@@ -1,0 +1,202 @@
+//! A sum over taps and channels with packed weights: what a convolution's forward pass and the gradient of its input
+//! have in common. They differ in where a tap reads.
+
+use rayon::prelude::*;
+
+use super::gather::Gather;
+use crate::ops::kernels::{Kernel, KernelSet, Tile};
+use crate::ops::{Activation, Isa};
+
+/// Bytes of input that one block of tiles works on, so that it stays in the second-level cache beside the weights.
+const BLOCK_BYTES: usize = 256 << 10;
+/// Bytes of weights that one pass over a block works on. Longer sums are taken in several passes over the taps.
+const WEIGHT_BYTES: usize = 384 << 10;
+/// Blocks are cut smaller until each thread has so many tasks, or a block is one tile.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Weights laid out for the processor.
+pub(super) struct Product {
+    taps: usize,
+    in_channels: usize,
+    out_channels: usize,
+    set: &'static KernelSet,
+    panels: Vec<Panel>,
+    /// What a tap reads that falls outside the input.
+    zeros: Vec<f32>,
+}
+
+/// The output channels that one kernel call computes.
+struct Panel {
+    kernel: Kernel,
+    first_channel: usize,
+    channels: usize,
+    /// `[taps][in_channels][kernel.panel]`, zero beyond `channels`.
+    weights: Vec<f32>,
+    /// `[kernel.panel]`
+    shift: Vec<f32>,
+}
+
+/// Strides of a weight tensor from an output channel and an input channel to the next; taps lie side by side.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    pub out_channel: usize,
+    pub in_channel: usize,
+}
+
+/// One product's operands. `input` holds `[pixels][in_channels]`, `out` and `residual` `[pixels][out_channels]`.
+pub(super) struct Operands<'a> {
+    pub input: &'a [f32],
+    pub residual: Option<&'a [f32]>,
+    pub activation: Activation,
+    pub out: &'a mut [f32],
+}
+
+/// The operands as pointers that a parallel loop's tasks share.
+#[derive(Clone, Copy)]
+struct Pointers {
+    input: *const f32,
+    residual: *const f32,
+    out: *mut f32,
+}
+
+// SAFETY: `input` and `residual` are only read; tasks write disjoint parts of `out` (see `Product::run`).
+unsafe impl Send for Pointers {}
+unsafe impl Sync for Pointers {}
+
+impl Product {
+    /// Packs a weight tensor. Each output channel is multiplied by its `scale` and then raised by its `shift`.
+    pub fn pack(
+        [out_channels, in_channels, taps]: [usize; 3],
+        weight: &[f32],
+        strides: Strides,
+        scale: Option<&[f32]>,
+        shift: Option<&[f32]>,
+        isa: Isa,
+    ) -> Self {
+        assert_eq!(weight.len(), out_channels * in_channels * taps, "{out_channels}x{in_channels}x{taps} weights");
+        let set = KernelSet::new(isa, out_channels);
+        let mut first = 0;
+        let mut places = Vec::new();
+        for kernel in set.panels(out_channels) {
+            let channels = kernel.panel.min(out_channels - first);
+            places.push((kernel, first, channels));
+            first += channels;
+        }
+        let panels = places.into_par_iter().map(|(kernel, first_channel, channels)| {
+            let mut weights = vec![0.0; taps * in_channels * kernel.panel];
+            let mut shifts = vec![0.0; kernel.panel];
+            for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
+                let channel = first_channel + lane;
+                let factor = scale.map_or(1.0, |scale| scale[channel]);
+                *to = shift.map_or(0.0, |shift| shift[channel]);
+                for tap in 0..taps {
+                    let from = &weight[channel * strides.out_channel + tap..];
+                    let to = &mut weights[tap * in_channels * kernel.panel..][..in_channels * kernel.panel];
+                    for (value, to) in
+                        from.iter().step_by(strides.in_channel).zip(to.iter_mut().skip(lane).step_by(kernel.panel))
+                    {
+                        *to = factor * value;
+                    }
+                }
+            }
+            Panel { kernel, first_channel, channels, weights, shift: shifts }
+        });
+        Self { taps, in_channels, out_channels, set, panels: panels.collect(), zeros: vec![0.0; in_channels] }
+    }
+
+    /// `out = activation(sum + residual)`. `gather` says what each tap of an output pixel reads. The result
+    /// does not depend on the number of threads.
+    pub fn run(&self, operands: Operands, gather: &impl Gather) {
+        let Operands { input, residual, activation, out } = operands;
+        let pixels = out.len() / self.out_channels;
+        assert_eq!(out.len(), pixels * self.out_channels);
+        assert!(residual.is_none_or(|residual| residual.len() == out.len()));
+        let pointers = Pointers {
+            input: input.as_ptr(),
+            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            out: out.as_mut_ptr(),
+        };
+        let in_pixels = input.len() / self.in_channels;
+        let tiles = pixels.div_ceil(self.set.rows);
+        let (block, groups) = self.tasks(tiles, in_pixels);
+        (0..tiles.div_ceil(block) * groups).into_par_iter().with_max_len(1).for_each(|task| {
+            let first = task / groups * block;
+            let block = first..tiles.min(first + block);
+            let group = task % groups;
+            let panels = &self.panels[self.panels.len() * group / groups..self.panels.len() * (group + 1) / groups];
+            let mut inputs = Vec::with_capacity(block.len() * self.taps * self.set.rows);
+            let mut positions = Vec::with_capacity(self.set.rows);
+            for tile in block.clone() {
+                // Rows beyond the last pixel repeat it; they are not written.
+                let rows = (0..self.set.rows).map(|row| (tile * self.set.rows + row).min(pixels - 1));
+                positions.clear();
+                positions.extend(rows.map(|pixel| gather.position(pixel)));
+                for tap in 0..self.taps {
+                    inputs.extend(positions.iter().map(|&position| match gather.source(position, tap) {
+                        Some(from) => {
+                            assert!(from < in_pixels);
+                            pointers.input.wrapping_add(from * self.in_channels)
+                        }
+                        None => self.zeros.as_ptr(),
+                    }));
+                }
+            }
+            // SAFETY: `inputs` holds pointers to `in_channels` values for exactly the block's tiles and taps; a task
+            // writes the pixels of its tiles in the channels of its panels, and no two tasks share both.
+            unsafe { self.run_block(pointers, &inputs, pixels, block, panels, activation.slope()) }
+        });
+    }
+
+    /// Tiles in a block and groups of panels: blocks that fit the cache, and enough tasks for the threads.
+    fn tasks(&self, tiles: usize, in_pixels: usize) -> (usize, usize) {
+        let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
+        let tile_bytes = (in_pixels * self.in_channels * size_of::<f32>()).div_ceil(tiles.max(1));
+        let fits = (BLOCK_BYTES / tile_bytes.max(1)).max(1);
+        // Few pixels and many channels: share out the panels before a block loses what it gains from its weights.
+        let groups = wanted.div_ceil(tiles.div_ceil(fits).max(1)).min(self.panels.len()).max(1);
+        let block = fits.min(tiles.div_ceil(wanted.div_ceil(groups))).max(1);
+        (block, groups)
+    }
+
+    /// # Safety
+    /// `inputs` is `[tile of the block][tap][row]`, each valid for `in_channels` values; `pointers.out` (and the
+    /// residual, unless null) holds `pixels` pixels, and nobody else writes `block`'s in `panels`' channels.
+    unsafe fn run_block(
+        &self,
+        pointers: Pointers,
+        inputs: &[*const f32],
+        pixels: usize,
+        block: std::ops::Range<usize>,
+        panels: &[Panel],
+        slope: f32,
+    ) {
+        let rows = self.set.rows;
+        for panel in panels {
+            let tap_values = self.in_channels * panel.kernel.panel;
+            let step = (WEIGHT_BYTES / size_of::<f32>() / tap_values).clamp(1, self.taps);
+            for tap in (0..self.taps).step_by(step) {
+                for (index, tile) in block.clone().enumerate() {
+                    let at = tile * rows * self.out_channels + panel.first_channel;
+                    let residual = pointers.residual;
+                    // SAFETY: `at` is the first value of the tile; `rows` and `channels` keep the kernel inside.
+                    unsafe {
+                        (panel.kernel.run)(&Tile {
+                            taps: inputs.as_ptr().add((index * self.taps + tap) * rows),
+                            tap_count: step.min(self.taps - tap),
+                            in_channels: self.in_channels,
+                            weights: panel.weights.as_ptr().add(tap * tap_values),
+                            shift: if tap == 0 { panel.shift.as_ptr() } else { std::ptr::null() },
+                            last: tap + step >= self.taps,
+                            residual: if residual.is_null() { residual } else { residual.add(at) },
+                            slope,
+                            out: pointers.out.add(at),
+                            out_stride: self.out_channels,
+                            rows: rows.min(pixels - tile * rows),
+                            channels: panel.channels,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
