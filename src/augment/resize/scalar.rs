@@ -1,0 +1,36 @@
+//! Both passes in plain Rust: what the faster ones must equal, and what other machines run.
+
+use super::CHANNELS;
+use super::taps::{PRECISION, Taps, Weights};
+
+/// An accumulator starts at one half, which makes the shift at its end round.
+const HALF: i32 = 1 << (PRECISION - 1);
+
+/// See [`super::Instructions::across`].
+pub fn across(from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
+    for (from, to) in from.chunks_exact(pitch).zip(to.chunks_exact_mut(taps.len() * CHANNELS)) {
+        for ((first, weights), to) in taps.each(0).zip(to.chunks_exact_mut(CHANNELS)) {
+            let mut sums = [HALF; CHANNELS];
+            for (pixel, &weight) in from[first * CHANNELS..].chunks_exact(CHANNELS).zip(weights.whole) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum = sum.wrapping_add(i32::from(value) * weight);
+                }
+            }
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = clip(sum);
+            }
+        }
+    }
+}
+
+/// See [`super::Instructions::down`]; begins at byte `skip` of the row, where a faster pass has left off.
+pub fn down(from: &[u8], pitch: usize, weights: Weights, to: &mut [u8], skip: usize) {
+    for (x, to) in to.iter_mut().enumerate().skip(skip) {
+        let column = from[x..].iter().step_by(pitch).zip(weights.whole);
+        *to = clip(column.fold(HALF, |sum, (&value, &weight)| sum.wrapping_add(i32::from(value) * weight)));
+    }
+}
+
+fn clip(sum: i32) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
+}

@@ -1,0 +1,155 @@
+//! Both passes with AVX2.
+//!
+//! A weight has 23 bits and a pixel 8, and the one fast multiplication is that of 16 bits with the neighbour added
+//! (`pmaddwd`). So a weight goes in as `(high << 11) + low`, two sums are kept and put together at the end. Sums are
+//! exact modulo 2^32, hence equal to the scalar ones.
+
+use std::arch::x86_64::*;
+
+use super::CHANNELS;
+use super::scalar;
+use super::taps::{PRECISION, Pair, SPLIT, Taps, Weights};
+
+/// Source rows that share the loading of a weight.
+const ROWS: usize = 4;
+
+/// Bytes of a row that are loaded for four taps: five pixels and a byte.
+const LOADED: usize = 16;
+
+/// See [`super::Instructions::across`]. The processor must have AVX2.
+#[target_feature(enable = "avx2")]
+pub fn across(from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
+    let to_pitch = taps.len() * CHANNELS;
+    // The last taps of a row may load bytes of the next (their weights are zero), but nothing lies behind the last row.
+    let reach = taps.each(0).map(|(first, w)| (first + 2 * w.pairs.len() - 4) * CHANNELS + LOADED).max().unwrap_or(0);
+    let rows = to.len() / to_pitch;
+    let safe = if from.len() < reach { 0 } else { ((from.len() - reach) / pitch + 1).min(rows) };
+    let mut row = 0;
+    while row < safe {
+        // The last block goes back a little rather than being smaller.
+        let start = if safe - row >= ROWS || safe < ROWS { row } else { safe - ROWS };
+        let (from, to) = (&from[start * pitch..], &mut to[start * to_pitch..]);
+        if safe - start >= ROWS {
+            across_rows::<ROWS>(from, pitch, taps, to);
+            row = start + ROWS;
+        } else {
+            across_rows::<1>(from, pitch, taps, to);
+            row = start + 1;
+        }
+    }
+    scalar::across(&from[safe * pitch..], pitch, taps, &mut to[safe * to_pitch..]);
+}
+
+/// The first pass of `N` rows.
+#[target_feature(enable = "avx2")]
+fn across_rows<const N: usize>(from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
+    // Pixels 0 and 1 to the lower half, 2 and 3 to the upper, as r r g g b b and nothing, each widened to 16 bits.
+    let spread = _mm256_setr_epi8(
+        0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, //
+        6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
+    );
+    let to_pitch = taps.len() * CHANNELS;
+    let half = _mm_set1_epi32(1 << (PRECISION - 1));
+    for (x, (first, weights)) in taps.each(0).enumerate() {
+        let mut low = [_mm256_setzero_si256(); N];
+        let mut high = [_mm256_setzero_si256(); N];
+        for (step, pairs) in weights.pairs.chunks_exact(2).enumerate() {
+            let (weight_low, weight_high) = halves(pairs[0], pairs[1]);
+            let at = (first + 4 * step) * CHANNELS;
+            for n in 0..N {
+                let pixels = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16(&from[n * pitch + at..])), spread);
+                low[n] = _mm256_add_epi32(low[n], _mm256_madd_epi16(pixels, weight_low));
+                high[n] = _mm256_add_epi32(high[n], _mm256_madd_epi16(pixels, weight_high));
+            }
+        }
+        for n in 0..N {
+            let sum = joined(low[n], high[n]);
+            let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+            let value = _mm_srai_epi32::<{ PRECISION as i32 }>(_mm_add_epi32(sum, half));
+            let bytes = _mm_packus_epi16(_mm_packs_epi32(value, value), value);
+            let pixel = _mm_cvtsi128_si32(bytes).to_le_bytes();
+            to[n * to_pitch + x * CHANNELS..][..CHANNELS].copy_from_slice(&pixel[..CHANNELS]);
+        }
+    }
+}
+
+/// See [`super::Instructions::down`]. The processor must have AVX2.
+#[target_feature(enable = "avx2")]
+pub fn down(from: &[u8], pitch: usize, weights: Weights, to: &mut [u8]) {
+    const BLOCK: usize = 32;
+    let zero = _mm256_setzero_si256();
+    let half = _mm256_set1_epi32(1 << (PRECISION - 1));
+    let mut x = 0;
+    while x + BLOCK <= to.len() {
+        let mut low = [zero; 4];
+        let mut high = [zero; 4];
+        for (step, taps) in weights.whole.chunks(2).enumerate() {
+            let pair = weights.pairs[step];
+            let weight_low = _mm256_set1_epi32(packed(pair.low));
+            let weight_high = _mm256_set1_epi32(packed(pair.high));
+            let one = load32(&from[2 * step * pitch + x..]);
+            // An odd last tap has no partner: its weight is zero, so any row will do.
+            let two = if taps.len() == 2 { load32(&from[(2 * step + 1) * pitch + x..]) } else { one };
+            let (first, second) = (_mm256_unpacklo_epi8(one, two), _mm256_unpackhi_epi8(one, two));
+            let quarters = [
+                _mm256_unpacklo_epi8(first, zero),
+                _mm256_unpackhi_epi8(first, zero),
+                _mm256_unpacklo_epi8(second, zero),
+                _mm256_unpackhi_epi8(second, zero),
+            ];
+            for (n, quarter) in quarters.into_iter().enumerate() {
+                low[n] = _mm256_add_epi32(low[n], _mm256_madd_epi16(quarter, weight_low));
+                high[n] = _mm256_add_epi32(high[n], _mm256_madd_epi16(quarter, weight_high));
+            }
+        }
+        let mut values = [zero; 4];
+        for n in 0..4 {
+            values[n] = _mm256_srai_epi32::<{ PRECISION as i32 }>(_mm256_add_epi32(joined(low[n], high[n]), half));
+        }
+        // The packs undo the unpacks: both stay within their half.
+        let bytes = _mm256_packus_epi16(
+            _mm256_packs_epi32(values[0], values[1]),
+            _mm256_packs_epi32(values[2], values[3]),
+        );
+        store32(&mut to[x..], bytes);
+        x += BLOCK;
+    }
+    scalar::down(from, pitch, weights, to, x);
+}
+
+/// Four weights: the first two everywhere in the lower half, the others in the upper; low parts and high parts.
+#[target_feature(enable = "avx2")]
+fn halves(first: Pair, second: Pair) -> (__m256i, __m256i) {
+    let spread = |one: [i16; 2], two: [i16; 2]| _mm256_set_m128i(_mm_set1_epi32(packed(two)), _mm_set1_epi32(packed(one)));
+    (spread(first.low, second.low), spread(first.high, second.high))
+}
+
+#[target_feature(enable = "avx2")]
+fn joined(low: __m256i, high: __m256i) -> __m256i {
+    _mm256_add_epi32(_mm256_slli_epi32::<{ SPLIT as i32 }>(high), low)
+}
+
+fn packed(two: [i16; 2]) -> i32 {
+    i32::from(two[0]) & 0xffff | i32::from(two[1]) << 16
+}
+
+#[target_feature(enable = "avx2")]
+fn load16(bytes: &[u8]) -> __m128i {
+    let bytes = &bytes[..16];
+    // SAFETY: the slice has 16 bytes, and the load needs no alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn load32(bytes: &[u8]) -> __m256i {
+    let bytes = &bytes[..32];
+    // SAFETY: the slice has 32 bytes, and the load needs no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn store32(bytes: &mut [u8], value: __m256i) {
+    let bytes = &mut bytes[..32];
+    // SAFETY: the slice has 32 bytes, and the store needs no alignment.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
+}

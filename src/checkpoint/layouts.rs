@@ -1,0 +1,170 @@
+//! Who names what how. Networks here ask for canonical names: timm's for TResNet, torch-resnet's own for its
+//! networks; a file of another layout is renamed to them.
+
+use std::fmt;
+
+/// The convention by which a file names its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// TResNet as its authors publish it, whose normalisation is In-Place ABN.
+    OriginalTresnet,
+    /// TResNet as timm saves it.
+    Timm,
+    /// torch-resnet.
+    TorchResnet,
+    /// torchvision's ResNets, and timm's, which share their names.
+    Torchvision,
+    Unknown,
+}
+
+/// What becomes of a file's tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is the weight of this canonical name.
+    Weight(String),
+    /// It is the weight of this canonical name once its sign is off and In-Place ABN's epsilon on.
+    AbnWeight(String),
+    /// It is a constant or a counter that evaluation has no use for.
+    Unused,
+}
+
+/// In-Place ABN scales by |weight| + eps, eps as in `inplace_abn`'s layers and timm's conversion of TResNet files.
+pub(super) const ABN_EPSILON: f32 = 1e-5;
+
+/// Wrappers of data-parallel, compiled and averaged models.
+const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
+
+impl Layout {
+    /// Recognises the layout from the names.
+    pub(super) fn recognise<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let any = |test: fn(&str) -> bool| names.clone().map(strip).any(test);
+        if any(|name| name.starts_with("body.") && (name.contains(".conv.") || name.contains(".bn."))) {
+            Self::Timm
+        } else if any(|name| name.starts_with("body.conv1.") || name.starts_with("body.layer")) {
+            Self::OriginalTresnet
+        } else if any(|name| name.starts_with("init_layer.")) {
+            Self::TorchResnet
+        } else if any(|name| name.starts_with("layer1.0.conv1.")) {
+            Self::Torchvision
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// What the tensor of this name in a file is.
+    pub(super) fn role(self, name: &str) -> Role {
+        let name = strip(name);
+        // Blur filters are constants; older files hold them. The counters serve training without momentum alone.
+        if name.ends_with(".filt") || name.ends_with("num_batches_tracked") {
+            return Role::Unused;
+        }
+        if self != Self::OriginalTresnet {
+            return Role::Weight(name.to_owned());
+        }
+        let renamed = from_original(name).unwrap_or_else(|| name.to_owned());
+        if renamed.ends_with(".bn.weight") { Role::AbnWeight(renamed) } else { Role::Weight(renamed) }
+    }
+
+    /// The canonical name of the head's weight, of shape [classes, features].
+    pub(super) fn head(self) -> &'static str {
+        match self {
+            Self::OriginalTresnet | Self::Timm => "head.fc.weight",
+            Self::TorchResnet => "head.weight",
+            Self::Torchvision | Self::Unknown => "fc.weight",
+        }
+    }
+
+    /// The canonical name of the first convolution's weight, and how many of its input channels one channel of an
+    /// image becomes (16 where 4 x 4 pixels become channels first).
+    pub(super) fn stem(self) -> (&'static str, usize) {
+        match self {
+            Self::OriginalTresnet | Self::Timm => ("body.conv1.conv.weight", 16),
+            Self::TorchResnet => ("init_layer.0.weight", 1),
+            Self::Torchvision | Self::Unknown => ("conv1.weight", 1),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::OriginalTresnet => "original TResNet",
+            Self::Timm => "timm",
+            Self::TorchResnet => "torch-resnet",
+            Self::Torchvision => "torchvision",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// A name without the prefixes of wrappers.
+fn strip(mut name: &str) -> &str {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
+}
+
+/// The original builds `Sequential(conv, abn)`, and `Sequential(Sequential(conv, abn), blur)` where a blur-pool
+/// follows; timm names the two `conv` and `bn`. `None` where the names agree.
+fn from_original(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let (at, part) = parts.iter().enumerate().find(|(_, part)| is_unit(part))?;
+    // A shortcut's index stays: 0, or 1 behind a pool.
+    let kept = if *part == "downsample" { at + 2 } else { at + 1 };
+    let (head, tail) = parts.split_at_checked(kept)?;
+    let (unit, leaf) = match tail {
+        ["0", "0", leaf] | ["0", leaf] => ("conv", leaf),
+        ["0", "1", leaf] | ["1", leaf] => ("bn", leaf),
+        _ => return None,
+    };
+    Some(format!("{}.{unit}.{leaf}", head.join(".")))
+}
+
+fn is_unit(part: &str) -> bool {
+    part == "downsample" || matches!(part, "conv1" | "conv2" | "conv3")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_original_names_becomes_timms() {
+        let weight = |name: &str| Role::Weight(name.to_owned());
+        let abn = |name: &str| Role::AbnWeight(name.to_owned());
+        for (original, role) in [
+            ("body.conv1.0.weight", weight("body.conv1.conv.weight")),
+            ("body.conv1.1.weight", abn("body.conv1.bn.weight")),
+            ("body.conv1.1.running_var", weight("body.conv1.bn.running_var")),
+            ("body.layer1.0.conv1.0.weight", weight("body.layer1.0.conv1.conv.weight")),
+            ("body.layer2.0.conv1.0.0.weight", weight("body.layer2.0.conv1.conv.weight")),
+            ("body.layer2.0.conv1.0.1.weight", abn("body.layer2.0.conv1.bn.weight")),
+            ("body.layer2.0.conv1.0.1.bias", weight("body.layer2.0.conv1.bn.bias")),
+            ("body.layer3.0.conv2.1.op.filt", Role::Unused),
+            ("body.layer3.0.conv2.1.filt", Role::Unused),
+            ("body.layer3.1.conv3.1.weight", abn("body.layer3.1.conv3.bn.weight")),
+            ("body.layer3.1.conv3.1.num_batches_tracked", Role::Unused),
+            ("body.layer2.0.downsample.1.0.weight", weight("body.layer2.0.downsample.1.conv.weight")),
+            ("body.layer2.0.downsample.1.1.weight", abn("body.layer2.0.downsample.1.bn.weight")),
+            ("body.layer1.0.downsample.0.1.running_mean", weight("body.layer1.0.downsample.0.bn.running_mean")),
+            ("body.layer1.0.se.fc1.bias", weight("body.layer1.0.se.fc1.bias")),
+            ("module.head.fc.weight", weight("head.fc.weight")),
+        ] {
+            assert_eq!(Layout::OriginalTresnet.role(original), role, "{original}");
+        }
+    }
+
+    #[test]
+    fn layouts_are_recognised_from_their_names() {
+        for (names, layout) in [
+            (&["module.body.conv1.0.weight"][..], Layout::OriginalTresnet),
+            (&["body.layer1.0.se.fc1.weight", "module.body.conv1.conv.weight"], Layout::Timm),
+            (&["_orig_mod.module.init_layer.0.weight", "head.weight"], Layout::TorchResnet),
+            (&["conv1.weight", "layer1.0.conv1.weight"], Layout::Torchvision),
+            (&["encoder.weight"], Layout::Unknown),
+        ] {
+            assert_eq!(Layout::recognise(names.iter().copied()), layout);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Batches of u8 pixels in the data set's order, decoded by several threads.
+//!
+//! Threads take images one by one, so that all of them work on the same batch; each writes into the place that the
+//! image's number gives it. At most a few batches are under way at once, which bounds the memory, and what a batch
+//! holds does not depend on how many threads there are.
+
+mod queue;
+mod worker;
+
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use self::queue::Queue;
+use super::Skipped;
+use super::source::Source;
+use crate::augment::evaluation::Evaluation;
+
+/// How images are loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Images a batch; the last one may be smaller.
+    pub batch_size: usize,
+    /// Threads that read, decode and resize.
+    pub workers: usize,
+    /// Only so many images, from the first on.
+    pub limit: Option<usize>,
+}
+
+/// Images that follow each other in the data set.
+#[derive(Debug)]
+pub struct Batch {
+    /// `[size, side, side, 3]`; the buffer goes back to the loader when the batch is dropped.
+    pub pixels: Vec<u8>,
+    /// Images in it: the batch size, less at the end of the data set and by those that cannot be read. Zero only when
+    /// none of a whole batch can.
+    pub size: usize,
+    /// Number of each image in the data set.
+    pub indices: Vec<usize>,
+    /// Class of each image.
+    pub labels: Vec<usize>,
+    /// Images of this stretch that cannot be read. No other image takes their place.
+    pub skipped: Vec<Skipped>,
+    home: Arc<Pool>,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Images that were delivered.
+    pub images: usize,
+    /// Time that the caller of `next` spent waiting for a batch.
+    pub waited: Duration,
+    /// Time that all threads together spent reading, decoding and resizing.
+    pub busy: Duration,
+    /// From the start to the last batch delivered.
+    pub elapsed: Duration,
+    pub workers: usize,
+}
+
+/// Buffers that wait to be used again.
+type Pool = Mutex<Vec<Vec<u8>>>;
+
+/// An iterator over the batches of a data set. Dropping it early stops the threads after the image at hand.
+#[derive(Debug)]
+pub struct Loader {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+    source: Arc<Source>,
+    pool: Arc<Pool>,
+    started: Instant,
+    statistics: Statistics,
+}
+
+impl Loader {
+    /// Starts loading `source` through `transform`.
+    ///
+    /// # Errors
+    ///
+    /// A batch size, a limit or a number of threads of zero, or threads that the system does not grant.
+    pub fn new(source: Arc<Source>, transform: Evaluation, options: Options) -> Result<Self> {
+        let Options { batch_size, workers, limit } = options;
+        ensure!(batch_size > 0, "--batch-size 0: give at least 1");
+        ensure!(workers > 0, "--workers 0: give at least 1");
+        ensure!(limit != Some(0), "--limit 0: give at least 1");
+        let images = limit.unwrap_or(usize::MAX).min(source.len());
+        let image_bytes = transform.side() * transform.side() * 3;
+        let pool = Arc::new(Pool::default());
+        let queue = Arc::new(Queue::new(images, batch_size, image_bytes, workers, pool.clone()));
+        // From here on a failure drops the loader, which stops the threads that did start.
+        let mut loader = Self {
+            queue,
+            threads: Vec::with_capacity(workers),
+            source,
+            pool,
+            started: Instant::now(),
+            statistics: Statistics { workers, ..Statistics::default() },
+        };
+        for number in 0..workers {
+            let (source, queue) = (loader.source.clone(), loader.queue.clone());
+            let thread = thread::Builder::new()
+                .name(format!("loader-{number}"))
+                .spawn(move || worker::run(&source, &transform, &queue))
+                .with_context(|| format!("--workers {workers}: the system grants no more than {number} threads"))?;
+            loader.threads.push(thread);
+        }
+        Ok(loader)
+    }
+
+    /// Batches in all, those already delivered included.
+    pub fn batches(&self) -> usize {
+        self.queue.batches()
+    }
+
+    /// Images in all, whether or not they can be read.
+    pub fn images(&self) -> usize {
+        self.queue.images()
+    }
+
+    /// Where the time went so far.
+    pub fn statistics(&self) -> Statistics {
+        Statistics { busy: self.queue.busy(), ..self.statistics }
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let asked = Instant::now();
+        let finished = self.queue.take()?;
+        self.statistics.waited += asked.elapsed();
+        self.statistics.elapsed = self.started.elapsed();
+        let mut batch = Batch {
+            pixels: finished.pixels,
+            size: 0,
+            indices: Vec::with_capacity(finished.outcomes.len()),
+            labels: Vec::with_capacity(finished.outcomes.len()),
+            skipped: Vec::new(),
+            home: self.pool.clone(),
+        };
+        let bytes = self.queue.image_bytes();
+        for (place, outcome) in finished.outcomes.into_iter().enumerate() {
+            let index = finished.first + place;
+            let sample = &self.source.samples()[index];
+            if let Err(reason) = outcome {
+                batch.skipped.push(Skipped { path: sample.path.display().to_string(), reason });
+                continue;
+            }
+            // Close the gap that an unreadable image left.
+            if place != batch.size {
+                batch.pixels.copy_within(place * bytes..(place + 1) * bytes, batch.size * bytes);
+            }
+            batch.indices.push(index);
+            batch.labels.push(sample.label);
+            batch.size += 1;
+        }
+        batch.pixels.truncate(batch.size * bytes);
+        self.statistics.images += batch.size;
+        Some(batch)
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.queue.stop();
+        for thread in self.threads.drain(..) {
+            // A thread cannot panic: its work is caught, image by image.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let pixels = std::mem::take(&mut self.pixels);
+        queue::locked(&self.home).push(pixels);
+    }
+}
+
+impl Statistics {
+    /// What the threads would deliver if nobody made them wait, in images a second.
+    pub fn images_per_busy_second(&self) -> f64 {
+        let seconds = self.busy.as_secs_f64() / self.workers.max(1) as f64;
+        if seconds > 0.0 { self.images as f64 / seconds } else { 0.0 }
+    }
+}

@@ -1,0 +1,142 @@
+//! Where the images lie: a folder of class folders, or a tar of one. Listed once, then read by number.
+//!
+//! Order and labels are those of torchvision's `ImageFolder`: class folders in plain byte order, within each the
+//! folders beneath it in the order of their paths, within each of those the files by name. (timm sorts naturally,
+//! `2` before `10`; the two agree wherever names have one length, as WordNet's do.)
+
+mod class_map;
+mod folder;
+mod listing;
+mod tar;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::class_map::ClassMap;
+use self::listing::Labelled;
+use super::Skipped;
+
+/// Larger files are not read: the largest honest picture, uncompressed, is not larger.
+const MOST_BYTES: u64 = super::decode::MOST_PIXELS * 8;
+
+/// One labelled image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Relative to the folder, or within the tar.
+    pub path: PathBuf,
+    /// Index of its class.
+    pub label: usize,
+}
+
+/// A data set.
+#[derive(Debug)]
+pub struct Source {
+    root: PathBuf,
+    classes: Vec<String>,
+    samples: Vec<Sample>,
+    notes: Vec<Skipped>,
+    storage: Storage,
+}
+
+#[derive(Debug)]
+enum Storage {
+    Folder,
+    Tar {
+        file: File,
+        /// Of each sample, in bytes.
+        spans: Vec<tar::Span>,
+    },
+}
+
+/// Lists the images of a folder of class folders or of a tar of one, as `path` is.
+///
+/// With a `class_map` (a text file, one class a line) a label is the number of the line that names the folder, and
+/// folders that it does not name are left out.
+///
+/// # Errors
+///
+/// Nothing at `path`, something else than a folder or a plain tar, no class folders, no images; a class map that
+/// cannot be read or names a class twice. Whatever is left out without stopping is in [`Source::notes`].
+pub fn open(path: &Path, class_map: Option<&Path>) -> Result<Arc<Source>> {
+    let map = class_map.map(ClassMap::read).transpose()?;
+    let metadata = fs::metadata(path).with_context(|| format!("{}: no data set can be read there", path.display()))?;
+    let source = if metadata.is_dir() {
+        let (labelled, _) = folder::list(path)?.label(path, map)?;
+        Source::new(path, labelled, Storage::Folder)
+    } else if metadata.is_file() {
+        let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let (labelled, spans) = tar::list(&file, path)?.label(path, map)?;
+        Source::new(path, labelled, Storage::Tar { file, spans })
+    } else {
+        bail!("{}: neither a folder nor a file; give a folder of class folders or a tar of one", path.display());
+    };
+    Ok(Arc::new(source))
+}
+
+impl Source {
+    fn new(root: &Path, labelled: Labelled, storage: Storage) -> Self {
+        let Labelled { classes, samples, notes } = labelled;
+        Self { root: root.to_owned(), classes, samples, notes, storage }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is no image; [`open`] never returns such a source.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Names of the classes, by label.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// All images, in order.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// What was left out, or is odd: a path and the reason.
+    pub fn notes(&self) -> &[Skipped] {
+        &self.notes
+    }
+
+    /// Reads the file of sample number `index` into `bytes`, whose room is used again.
+    ///
+    /// # Errors
+    ///
+    /// A short reason, without the path: the file is gone, may not be read, is no file or is too large.
+    pub fn read(&self, index: usize, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.clear();
+        match &self.storage {
+            Storage::Folder => {
+                let mut file = File::open(self.root.join(&self.samples[index].path)).context("cannot be read")?;
+                let metadata = file.metadata().context("cannot be read")?;
+                ensure!(metadata.is_file(), "not a file");
+                check_length(metadata.len())?;
+                bytes.reserve_exact(metadata.len() as usize + 1);
+                file.read_to_end(bytes).context("cannot be read")?;
+            }
+            Storage::Tar { file, spans } => {
+                let span = spans[index];
+                check_length(span.length)?;
+                bytes.resize(span.length as usize, 0);
+                file.read_exact_at(bytes, span.start).context("cannot be read from the tar")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_length(length: u64) -> Result<()> {
+    ensure!(length <= MOST_BYTES, "too large: a file of {length} bytes");
+    Ok(())
+}
