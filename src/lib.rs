@@ -16,4 +16,8 @@ pub mod models;
 pub mod checkpoint;
 pub mod report;
 
+mod create;
+
 pub mod commands;
+
+pub use create::{ModelOptions, create_model, from_weights};

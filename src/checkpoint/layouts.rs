@@ -74,6 +74,11 @@ impl Layout {
         }
     }
 
+    /// What the canonical names of the head's tensors begin with.
+    pub fn head_path(self) -> &'static str {
+        self.head().trim_end_matches("weight")
+    }
+
     /// The canonical name of the first convolution's weight, and how many of its input channels one channel of an
     /// image becomes (16 where 4 x 4 pixels become channels first).
     pub(super) fn stem(self) -> (&'static str, usize) {

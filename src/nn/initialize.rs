@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::Init;
 use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
+use rayon::prelude::*;
 
 /// Initial weights for a `VarBuilder`.
 pub struct Initializer {
@@ -15,7 +16,10 @@ impl Initializer {
     /// The values of parameter `name`.
     pub fn values(&self, name: &str, shape: &Shape, init: Init) -> Vec<f32> {
         let stream = mix(self.seed ^ fnv1a(name));
-        (0..shape.elem_count() as u64).map(|at| draw(init, shape, mix(stream.wrapping_add(at))) as f32).collect()
+        (0..shape.elem_count() as u64)
+            .into_par_iter()
+            .map(|at| draw(init, shape, mix(stream.wrapping_add(at))) as f32)
+            .collect()
     }
 }
 

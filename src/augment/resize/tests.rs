@@ -57,7 +57,9 @@ fn a_window_equals_the_same_part_of_the_whole() {
             let expected: Vec<u8> = window
                 .rows
                 .clone()
-                .flat_map(|y| full[(y * to.0 + window.columns.start) * CHANNELS..][..window.columns.len() * CHANNELS].to_vec())
+                .flat_map(|y| {
+                    full[(y * to.0 + window.columns.start) * CHANNELS..][..window.columns.len() * CHANNELS].to_vec()
+                })
                 .collect();
             assert_eq!(resized(&mut resizer, &image, to, filter, window), expected, "{from:?} to {to:?}, {filter}");
         }

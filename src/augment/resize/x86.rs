@@ -107,10 +107,8 @@ pub fn down(from: &[u8], pitch: usize, weights: Weights, to: &mut [u8]) {
             values[n] = _mm256_srai_epi32::<{ PRECISION as i32 }>(_mm256_add_epi32(joined(low[n], high[n]), half));
         }
         // The packs undo the unpacks: both stay within their half.
-        let bytes = _mm256_packus_epi16(
-            _mm256_packs_epi32(values[0], values[1]),
-            _mm256_packs_epi32(values[2], values[3]),
-        );
+        let bytes =
+            _mm256_packus_epi16(_mm256_packs_epi32(values[0], values[1]), _mm256_packs_epi32(values[2], values[3]));
         store32(&mut to[x..], bytes);
         x += BLOCK;
     }
@@ -120,7 +118,8 @@ pub fn down(from: &[u8], pitch: usize, weights: Weights, to: &mut [u8]) {
 /// Four weights: the first two everywhere in the lower half, the others in the upper; low parts and high parts.
 #[target_feature(enable = "avx2")]
 fn halves(first: Pair, second: Pair) -> (__m256i, __m256i) {
-    let spread = |one: [i16; 2], two: [i16; 2]| _mm256_set_m128i(_mm_set1_epi32(packed(two)), _mm_set1_epi32(packed(one)));
+    let spread =
+        |one: [i16; 2], two: [i16; 2]| _mm256_set_m128i(_mm_set1_epi32(packed(two)), _mm_set1_epi32(packed(one)));
     (spread(first.low, second.low), spread(first.high, second.high))
 }
 
