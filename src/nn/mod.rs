@@ -5,7 +5,9 @@ mod graph;
 mod initialize;
 mod network;
 mod shapes;
+mod training;
 
 pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
 pub use initialize::Initializer;
 pub use network::Network;
+pub use training::{Images, Tape, Trainable};

@@ -1,0 +1,143 @@
+//! One node backward.
+
+use anyhow::{Context, Result, bail};
+
+use super::{Record, Tape, Trainable};
+use crate::nn::graph::{Norm, Op, Value};
+use crate::ops::{
+    Activation, ConvSpec, LinearGradients, Saved, Shape, activation_gradient, average_pool_2x2_gradient,
+    batch_norm_gradient, blur_pool_gradient, conv2d_input_gradient, conv2d_weight_gradient,
+    global_average_pool_gradient, linear_gradient,
+};
+
+/// The gradient of each value, once something has given it one.
+type Gradients = [Option<Vec<f32>>];
+
+impl Trainable {
+    pub(super) fn backward_node(&mut self, tape: &mut Tape, at: usize, gradients: &mut Gradients) -> Result<()> {
+        let node = self.graph.nodes[at].clone();
+        let Some(&input) = node.inputs.first() else { return Ok(()) };
+        let mut gradient = gradients[at].take().with_context(|| format!("nothing depends on node {at}"))?;
+        let record = std::mem::take(&mut tape.records[at]);
+        let shape = tape.shapes[input.0];
+        let x = &tape.records[input.0].output;
+        match node.op {
+            Op::Input { .. } => bail!("the input has no input"),
+            Op::Conv { spec, weight, norm, activation } => {
+                let gradient =
+                    self.norm_gradient(gradient, &record, norm, activation, node.inputs.get(1), gradients)?;
+                self.conv_gradient(&spec, weight, x, shape, &gradient, input, gradients)?;
+                self.buffers.give_back(gradient);
+            }
+            Op::BlurPool => {
+                let mut out = self.buffers.take(shape.len());
+                blur_pool_gradient(&gradient, shape, &mut out)?;
+                self.buffers.give_back(gradient);
+                self.accumulate(gradients, input, out);
+            }
+            Op::AveragePool2x2 => {
+                let mut out = self.buffers.take(shape.len());
+                average_pool_2x2_gradient(&gradient, shape, &mut out);
+                self.buffers.give_back(gradient);
+                self.accumulate(gradients, input, out);
+            }
+            Op::SqueezeExcite { reduce, expand, activation, .. } => {
+                activation_gradient(&mut gradient, &record.output, activation);
+                self.pass_residual(node.inputs.get(1), &gradient, gradients);
+                let gate = record.gate.as_ref().context("the gate was not recorded")?;
+                let weights = [reduce, expand].map(|affine| &self.parameters[affine.weight][..]);
+                let places = [reduce.weight, reduce.bias, expand.weight, expand.bias];
+                let [w1, b1, w2, b2] = self.gradients.get_disjoint_mut(places)?;
+                gate.gradient(&mut gradient, x, shape, weights, [[w1, b1], [w2, b2]], self.isa)?;
+                self.accumulate(gradients, input, gradient);
+            }
+            Op::GlobalAveragePool => {
+                let mut out = self.buffers.take(shape.len());
+                global_average_pool_gradient(&gradient, shape, &mut out);
+                self.accumulate(gradients, input, out);
+            }
+            Op::Linear { affine } => {
+                let mut out = self.buffers.take(shape.len());
+                let [weight, bias] = self.gradients.get_disjoint_mut([affine.weight, affine.bias])?;
+                let into = LinearGradients { weight, bias, input: &mut out };
+                linear_gradient(&self.parameters[affine.weight], x, &gradient, shape.batch, into, self.isa)?;
+                self.accumulate(gradients, input, out);
+            }
+        }
+        record.release(&mut self.buffers);
+        Ok(())
+    }
+
+    /// From the activation's output back to the convolution's, with the norm's own gradients on the way.
+    fn norm_gradient(
+        &mut self,
+        mut gradient: Vec<f32>,
+        record: &Record,
+        norm: Norm,
+        activation: Activation,
+        residual: Option<&Value>,
+        gradients: &mut Gradients,
+    ) -> Result<Vec<f32>> {
+        let statistics = record.statistics.as_ref().context("the batch's statistics were not recorded")?;
+        let saved = match &record.norm_input {
+            Some(norm_input) => {
+                activation_gradient(&mut gradient, &record.output, activation);
+                self.pass_residual(residual, &gradient, gradients);
+                Saved::Input(norm_input)
+            }
+            None => Saved::Output(&record.output, activation),
+        };
+        let values = [norm.weight, norm.bias].map(|id| &self.parameters[id][..]);
+        let [weight, bias] = self.gradients.get_disjoint_mut([norm.weight, norm.bias])?;
+        batch_norm_gradient(&mut gradient, saved, statistics, values, [weight, bias]);
+        Ok(gradient)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn conv_gradient(
+        &mut self,
+        spec: &ConvSpec,
+        weight: usize,
+        x: &[f32],
+        shape: Shape,
+        gradient: &[f32],
+        input: Value,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        if !self.frozen[weight] {
+            conv2d_weight_gradient(spec, x, shape, gradient, &mut self.gradients[weight], self.isa)?;
+        }
+        // Nobody asks for the image's gradient.
+        if input == Value(0) {
+            return Ok(());
+        }
+        let mut out = self.buffers.take(shape.len());
+        let before = gradients[input.0].take();
+        let weight = &self.parameters[weight];
+        conv2d_input_gradient(spec, weight, gradient, shape, before.as_deref(), &mut out, self.isa)?;
+        self.buffers.give_back(before.unwrap_or_default());
+        gradients[input.0] = Some(out);
+        Ok(())
+    }
+
+    /// A residual's gradient is the sum's.
+    fn pass_residual(&mut self, residual: Option<&Value>, gradient: &[f32], gradients: &mut Gradients) {
+        if let Some(&residual) = residual {
+            let mut copy = self.buffers.take(gradient.len());
+            copy.copy_from_slice(gradient);
+            self.accumulate(gradients, residual, copy);
+        }
+    }
+
+    fn accumulate(&mut self, gradients: &mut Gradients, value: Value, gradient: Vec<f32>) {
+        match &mut gradients[value.0] {
+            Some(sum) => {
+                for (sum, g) in sum.iter_mut().zip(&gradient) {
+                    *sum += g;
+                }
+                self.buffers.give_back(gradient);
+            }
+            none => *none = Some(gradient),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! One node forward, in training mode.
+
+use std::ops::Range;
+
+use anyhow::{Result, bail, ensure};
+
+use super::{Images, NORM_MOMENTUM, Record, Tape, Trainable};
+use crate::nn::graph::{NORM_EPSILON, Norm, Op};
+use crate::ops::{
+    Activation, BatchStatistics, Conv2d, ConvSpec, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm,
+    batch_norm_into, batch_statistics, blur_pool, global_average_pool, space_to_depth,
+};
+
+/// Below this a batch norm's weight has not the digits left to recover the normalised value: the error is about
+/// f32's 6e-8 divided by it.
+const SMALLEST_INVERTIBLE_WEIGHT: f32 = 1e-3;
+
+impl Trainable {
+    pub(super) fn read_images(&mut self, images: Images, shape: Shape, cells: Shape) -> Vec<f32> {
+        let mut out = self.buffers.take(shape.len());
+        let cell = shape.height / cells.height;
+        match images {
+            Images::Bytes(bytes) => self.normalize.forward(bytes, shape, cell, &mut out),
+            Images::Floats(values) => space_to_depth(values, shape, cell, &mut out),
+        }
+        out
+    }
+
+    /// Runs the nodes of a segment. Running statistics are updated the first time alone.
+    pub(super) fn forward_segment(&mut self, tape: &mut Tape, segment: Range<usize>, first_time: bool) -> Result<()> {
+        for at in segment.start.max(1)..segment.end {
+            let kept = std::mem::take(&mut tape.records[at].output);
+            self.buffers.give_back(kept);
+            let record = self.forward_node(tape, at)?;
+            if first_time
+                && let (Op::Conv { norm, .. }, Some(statistics)) = (self.graph.nodes[at].op, &record.statistics)
+            {
+                self.update_running(norm, statistics, tape.shapes[at].pixels());
+            }
+            tape.records[at] = record;
+        }
+        Ok(())
+    }
+
+    fn forward_node(&mut self, tape: &Tape, at: usize) -> Result<Record> {
+        let node = &self.graph.nodes[at];
+        let Some(input) = node.inputs.first() else { bail!("node {at} has no input") };
+        let (x, shape) = (&tape.records[input.0].output[..], tape.shapes[input.0]);
+        let residual = node.inputs.get(1).map(|residual| &tape.records[residual.0].output[..]);
+        let mut output = self.buffers.take(tape.shapes[at].len());
+        let mut record = Record::default();
+        match node.op {
+            Op::Input { .. } => bail!("the input is not computed"),
+            Op::Conv { spec, weight, norm, activation } => {
+                let conv = Conv2d::new(spec, &self.parameters[weight], None, None, self.isa);
+                return self.conv_norm(&conv, norm, activation, (x, shape), residual, output);
+            }
+            Op::BlurPool => blur_pool(x, shape, &mut output)?,
+            Op::AveragePool2x2 => average_pool_2x2(x, shape, &mut output),
+            Op::SqueezeExcite { hidden, reduce, expand, activation } => {
+                let [reduce, expand] =
+                    [reduce, expand].map(|affine| [affine.weight, affine.bias].map(|id| &self.parameters[id][..]));
+                let op = SqueezeExcite::new(shape.channels, hidden, reduce, expand, self.isa);
+                record.gate = Some(op.forward(x, shape, residual, activation, &mut output)?);
+            }
+            Op::GlobalAveragePool => global_average_pool(x, shape, &mut output)?,
+            Op::Linear { affine } => {
+                let [weight, bias] = [affine.weight, affine.bias].map(|id| &self.parameters[id][..]);
+                let linear = Linear::new(shape.channels, node.channels, weight, Some(bias), self.isa);
+                linear.forward(x, shape.batch, Activation::Identity, &mut output)?;
+            }
+        }
+        Ok(Record { output, ..record })
+    }
+
+    fn conv_norm(
+        &mut self,
+        conv: &Conv2d,
+        norm: Norm,
+        activation: Activation,
+        (x, shape): (&[f32], Shape),
+        residual: Option<&[f32]>,
+        mut output: Vec<f32>,
+    ) -> Result<Record> {
+        conv.forward(x, shape, None, Activation::Identity, &mut output)?;
+        let spec: &ConvSpec = conv.spec();
+        ensure!(
+            output.len() > spec.out_channels,
+            "batch norm cannot train on one value a channel: take a larger batch or a larger input"
+        );
+        let statistics = batch_statistics(&output, spec.out_channels, NORM_EPSILON);
+        let [weight, bias] = [norm.weight, norm.bias].map(|id| &self.parameters[id][..]);
+        let invertible = weight.iter().all(|weight| weight.abs() >= SMALLEST_INVERTIBLE_WEIGHT);
+        let in_place = residual.is_none() && activation.slope() > 0.0 && invertible;
+        let norm_input = if in_place {
+            batch_norm(&mut output, &statistics, weight, bias, activation);
+            None
+        } else {
+            let norm_input = output;
+            output = self.buffers.take(norm_input.len());
+            batch_norm_into(&norm_input, &statistics, weight, bias, residual, activation, &mut output);
+            Some(norm_input)
+        };
+        Ok(Record { output, norm_input, statistics: Some(statistics), gate: None })
+    }
+
+    /// PyTorch's running statistics: of the variance, the unbiased one.
+    fn update_running(&mut self, norm: Norm, statistics: &BatchStatistics, values: usize) {
+        let unbias = values as f32 / (values as f32 - 1.0);
+        for (running, now) in self.parameters[norm.mean].iter_mut().zip(&statistics.mean) {
+            *running += NORM_MOMENTUM * (now - *running);
+        }
+        for (running, now) in self.parameters[norm.variance].iter_mut().zip(&statistics.variance) {
+            *running += NORM_MOMENTUM * (now * unbias - *running);
+        }
+    }
+}

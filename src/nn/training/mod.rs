@@ -1,0 +1,184 @@
+//! A graph that learns: the forward pass records what the backward pass needs, the backward pass gives each parameter
+//! its gradient.
+//!
+//! Batch norms with a leaky ReLU keep their result alone (see `ops::batch_norm`). With checkpointing only the values
+//! between blocks are kept, and each block is run again on the way back.
+
+mod backward;
+mod buffers;
+mod forward;
+
+use std::ops::Range;
+
+use anyhow::Result;
+use candle_nn::VarBuilder;
+
+use self::buffers::Buffers;
+use super::graph::{Graph, Parameter, Value};
+use crate::ops::{BatchStatistics, Gate, Isa, Normalize, Shape};
+
+/// The share of a batch's statistics in the running ones: PyTorch's default.
+const NORM_MOMENTUM: f32 = 0.1;
+
+/// A network's parameters with their gradients.
+pub struct Trainable {
+    graph: Graph,
+    normalize: Normalize,
+    /// In the order of [`Graph::parameters`], laid out as in a checkpoint.
+    parameters: Vec<Vec<f32>>,
+    /// In the same order; empty for running statistics.
+    gradients: Vec<Vec<f32>>,
+    /// Convolutions whose gradient nobody wants are spared the work.
+    frozen: Vec<bool>,
+    checkpointing: bool,
+    buffers: Buffers,
+    isa: Isa,
+}
+
+/// Images of a batch, `[batch, height, width, channels]`.
+#[derive(Clone, Copy)]
+pub enum Images<'a> {
+    /// As decoded; they are normalised.
+    Bytes(&'a [u8]),
+    /// Normalised already.
+    Floats(&'a [f32]),
+}
+
+/// What a forward pass left for the backward pass.
+pub struct Tape {
+    shapes: Vec<Shape>,
+    records: Vec<Record>,
+    output: Value,
+}
+
+/// A node's results.
+#[derive(Default)]
+struct Record {
+    /// Empty once nobody needs it.
+    output: Vec<f32>,
+    /// The convolution's output, where the norm did not work in place.
+    norm_input: Option<Vec<f32>>,
+    statistics: Option<BatchStatistics>,
+    gate: Option<Gate>,
+}
+
+impl Trainable {
+    /// Takes every parameter of the graph from `weights`. Bytes will be normalised with `mean` and `std`, one a
+    /// channel.
+    pub fn new(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32]) -> Result<Self> {
+        let read = |parameter: &Parameter| -> Result<Vec<f32>> {
+            let tensor = weights.get_with_hints(&parameter.shape[..], &parameter.name, parameter.init)?;
+            Ok(tensor.flatten_all()?.to_vec1()?)
+        };
+        let parameters: Vec<Vec<f32>> = graph.parameters().iter().map(read).collect::<Result<_>>()?;
+        let zeros = |(parameter, values): (&Parameter, &Vec<f32>)| match parameter.trainable {
+            true => vec![0.0; values.len()],
+            false => Vec::new(),
+        };
+        let gradients: Vec<Vec<f32>> = graph.parameters().iter().zip(&parameters).map(zeros).collect();
+        Ok(Self {
+            graph,
+            normalize: Normalize::new(mean, std),
+            frozen: vec![false; gradients.len()],
+            parameters,
+            gradients,
+            checkpointing: false,
+            buffers: Buffers::default(),
+            isa: Isa::detect(),
+        })
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Whether blocks are run again on the way back instead of kept.
+    pub fn set_checkpointing(&mut self, on: bool) {
+        self.checkpointing = on;
+    }
+
+    /// Values of the parameters, in the order of [`Graph::parameters`].
+    pub fn parameters(&self) -> &[Vec<f32>] {
+        &self.parameters
+    }
+
+    /// Parameters and their gradients, to be stepped or restored.
+    pub fn parameters_mut(&mut self) -> (&mut [Vec<f32>], &mut [Vec<f32>]) {
+        (&mut self.parameters, &mut self.gradients)
+    }
+
+    /// The parameter's gradient is not to be relied on any more.
+    pub fn freeze(&mut self, parameter: usize) {
+        self.frozen[parameter] = true;
+    }
+
+    /// Runs the network up to `output` in training mode and updates the running statistics. The output is
+    /// [`Self::output`] of the tape.
+    pub fn forward(&mut self, images: Images, shape: Shape, output: Value) -> Result<Tape> {
+        let shapes = self.graph.shapes(shape)?;
+        let mut tape = Tape { shapes, records: Vec::new(), output };
+        tape.records.resize_with(output.0 + 1, Record::default);
+        tape.records[0].output = self.read_images(images, shape, tape.shapes[0]);
+        for segment in self.segments(output) {
+            self.forward_segment(&mut tape, segment.clone(), true)?;
+            if self.checkpointing && segment.end <= output.0 {
+                for at in segment.start.max(1)..segment.end {
+                    let mut record = std::mem::take(&mut tape.records[at]);
+                    if at + 1 == segment.end {
+                        tape.records[at].output = std::mem::take(&mut record.output);
+                    }
+                    record.release(&mut self.buffers);
+                }
+            }
+        }
+        Ok(tape)
+    }
+
+    /// Adds to every parameter's gradient that of a loss whose gradient at the output is `gradient`.
+    pub fn backward(&mut self, mut tape: Tape, gradient: Vec<f32>) -> Result<()> {
+        let output = tape.output;
+        anyhow::ensure!(gradient.len() == tape.shapes[output.0].len(), "the gradient has not the output's shape");
+        let mut gradients: Vec<Option<Vec<f32>>> = vec![None; output.0 + 1];
+        gradients[output.0] = Some(gradient);
+        for segment in self.segments(output).into_iter().rev() {
+            if self.checkpointing && segment.end <= output.0 {
+                self.forward_segment(&mut tape, segment.clone(), false)?;
+            }
+            for at in segment.rev() {
+                self.backward_node(&mut tape, at, &mut gradients)?;
+            }
+        }
+        std::mem::take(&mut tape.records[0]).release(&mut self.buffers);
+        Ok(())
+    }
+
+    /// Runs of nodes such that one value alone, the last of a run, is used by later runs. One run of all where
+    /// nothing is to be dropped.
+    fn segments(&self, output: Value) -> Vec<Range<usize>> {
+        let last = output.0 + 1;
+        let mut segments = Vec::new();
+        let mut start = 0;
+        for end in 2..=last {
+            let crosses = |node: usize| self.graph.nodes[node].inputs.iter().any(|input| input.0 + 1 < end);
+            if end == last || self.checkpointing && !(end..last).any(crosses) {
+                segments.push(start..end);
+                start = end;
+            }
+        }
+        segments
+    }
+}
+
+impl Record {
+    fn release(self, buffers: &mut Buffers) {
+        buffers.give_back(self.output);
+        buffers.give_back(self.norm_input.unwrap_or_default());
+    }
+}
+
+impl Tape {
+    /// What the forward pass computed, `[batch, channels]`.
+    pub fn output(&self) -> &[f32] {
+        &self.records[self.output.0].output
+    }
+}
