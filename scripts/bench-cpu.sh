@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The forward pass on the CPU beside ONNX Runtime and PyTorch, in turn on the same cores, each in its own process.
+#   scripts/bench-cpu.sh [--batches 1,8,32] [--rounds 5] [--contestants tresnet,onnxruntime,eager,compiled] ...
+# PEERS names a Python with the peers; without it scripts/peers/setup.sh makes one under target/peers.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+cargo build --release --locked
+if [ -z "${PEERS:-}" ]; then
+    scripts/peers/setup.sh
+    PEERS=target/peers/bin/python
+fi
+"$PEERS" scripts/peers/compare.py --binary "$release/tresnet" "$@"
