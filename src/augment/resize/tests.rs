@@ -30,8 +30,10 @@ fn whole((width, height): (usize, usize)) -> Window {
 
 const FILTERS: [Interpolation; 2] = [Interpolation::Bilinear, Interpolation::Bicubic];
 
-/// Sizes before and after: reductions, enlargements, single pixels, an axis that stays.
-const SIZES: [((usize, usize), (usize, usize)); 12] = [
+/// Sizes before and after: columns first, reductions, enlargements, single pixels, an axis that stays.
+const SIZES: [((usize, usize), (usize, usize)); 14] = [
+    ((19, 180), (60, 40)),
+    ((90, 220), (80, 33)),
     ((50, 37), (34, 25)),
     ((37, 50), (25, 34)),
     ((1, 1), (9, 5)),
@@ -57,7 +59,9 @@ fn a_window_equals_the_same_part_of_the_whole() {
             let expected: Vec<u8> = window
                 .rows
                 .clone()
-                .flat_map(|y| full[(y * to.0 + window.columns.start) * CHANNELS..][..window.columns.len() * CHANNELS].to_vec())
+                .flat_map(|y| {
+                    full[(y * to.0 + window.columns.start) * CHANNELS..][..window.columns.len() * CHANNELS].to_vec()
+                })
                 .collect();
             assert_eq!(resized(&mut resizer, &image, to, filter, window), expected, "{from:?} to {to:?}, {filter}");
         }

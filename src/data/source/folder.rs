@@ -41,7 +41,8 @@ pub fn list(root: &Path) -> Result<Listing<()>> {
     let walked: Vec<Walk> = classes
         .into_par_iter()
         .map(|name| {
-            let mut walk = Walk { root, found: ClassFolder { name: name.clone(), images: Vec::new() }, notes: Vec::new() };
+            let mut walk =
+                Walk { root, found: ClassFolder { name: name.clone(), images: Vec::new() }, notes: Vec::new() };
             walk.folder(PathBuf::from(name), &[top]);
             walk
         })

@@ -87,7 +87,8 @@ impl<At> Listing<At> {
                 Some(map) => match map.label(&name) {
                     Some(label) => label,
                     None => {
-                        self.notes.push(Skipped { path: name, reason: "a folder that the class map does not name".into() });
+                        self.notes
+                            .push(Skipped { path: name, reason: "a folder that the class map does not name".into() });
                         continue;
                     }
                 },
@@ -142,7 +143,9 @@ mod tests {
         let image = |path: &str| (PathBuf::from(path), ());
         let mut folder = ClassFolder {
             name: "a".into(),
-            images: ["a/z.jpg", "a/b/1.jpg", "a/b-c/1.jpg", "a/B.jpg", "a/a.jpg", "a/b/10.jpg", "a/b/2.jpg"].map(image).into(),
+            images: ["a/z.jpg", "a/b/1.jpg", "a/b-c/1.jpg", "a/B.jpg", "a/a.jpg", "a/b/10.jpg", "a/b/2.jpg"]
+                .map(image)
+                .into(),
         };
         folder.sort();
         let order: Vec<_> = folder.images.iter().map(|(path, _)| path.to_str().unwrap()).collect();

@@ -131,7 +131,10 @@ fn refuse_compressed(mut file: &File, path: &Path) -> Result<()> {
     file.take(8).read_to_end(&mut start).with_context(cannot)?;
     file.rewind().with_context(cannot)?;
     if let Some((_, name)) = COMPRESSED.iter().find(|(magic, _)| start.starts_with(magic)) {
-        bail!("{}: compressed by {name}; images are read by offset, so decompress it to a plain tar first", path.display());
+        bail!(
+            "{}: compressed by {name}; images are read by offset, so decompress it to a plain tar first",
+            path.display()
+        );
     }
     ensure!(!start.is_empty(), "{}: the file is empty", path.display());
     Ok(())
