@@ -1,10 +1,7 @@
 //! Both passes in plain Rust: what the faster ones must equal, and what other machines run.
 
-use super::taps::{PRECISION, Taps, Weights};
+use super::taps::{HALF, PRECISION, Taps, Weights};
 use super::{CHANNELS, Lines, LinesMut};
-
-/// An accumulator starts at one half, which makes the shift at its end round.
-const HALF: i32 = 1 << (PRECISION - 1);
 
 /// See [`super::Instructions::across`].
 pub fn across(from: Lines, taps: &Taps, to: LinesMut) {

@@ -7,6 +7,9 @@ use crate::preprocessing::Interpolation;
 /// Fractional bits of a weight: 32 less 8 of the pixel, less 2 of head room (Pillow's `PRECISION_BITS`).
 pub(super) const PRECISION: u32 = 32 - 8 - 2;
 
+/// An accumulator starts at one half, which makes the shift at its end round.
+pub(super) const HALF: i32 = 1 << (PRECISION - 1);
+
 /// Where a weight is cut in two for multiplications of 16 bits: `weight = (high << SPLIT) + low`.
 pub(super) const SPLIT: u32 = 11;
 
@@ -86,6 +89,11 @@ impl Taps {
         let end = self.bounds.last().map_or(start, |last| last.0 + last.1);
         self.bounds.iter_mut().for_each(|bound| bound.0 -= start);
         start..end
+    }
+
+    /// Number of output pixels.
+    pub fn len(&self) -> usize {
+        self.bounds.len()
     }
 
     /// For each output pixel its first source pixel, counted from the first that any needs, and its weights.
