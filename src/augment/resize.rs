@@ -1,8 +1,11 @@
 //! Pillow's antialiased resize, byte for byte, of only the part that a crop keeps.
 //!
-//! Two passes, rows first and columns second, with u8 between them and weights of 22 fractional bits (Pillow's
+//! Two passes, along the rows and down the columns, with u8 between them and weights of 22 fractional bits (Pillow's
 //! `src/libImaging/Resample.c`). Every output pixel depends on its own taps alone, so computing a window gives what
 //! cutting that window out of the full result would give.
+//!
+//! The rows come first, as in every Pillow, except where the height shrinks by more than twice what the width does:
+//! there Pillow 13.0 and later begin with the columns (python-pillow/Pillow#9549), and some bytes differ by one.
 
 mod scalar;
 mod taps;
@@ -25,6 +28,20 @@ pub struct Window {
     pub rows: Range<usize>,
 }
 
+/// Lines of pixels, `pitch` bytes from one to the next.
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    bytes: &'a [u8],
+    pitch: usize,
+}
+
+/// `count` lines of pixels to be written.
+struct LinesMut<'a> {
+    bytes: &'a mut [u8],
+    pitch: usize,
+    count: usize,
+}
+
 /// Which instructions carry the two passes out. The bytes are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instructions {
@@ -39,7 +56,7 @@ pub struct Resizer {
     instructions: Instructions,
     across: Taps,
     down: Taps,
-    /// What the first pass leaves to the second: `[rows needed, window width, 3]`.
+    /// What the first pass leaves to the second.
     between: Vec<u8>,
 }
 
@@ -81,60 +98,70 @@ impl Resizer {
         assert!(image.width > 0 && image.height > 0, "an empty picture");
         assert!(image.pixels.len() >= image.height * image.width * CHANNELS, "a picture shorter than it says");
         assert!(window.columns.end <= width && window.rows.end <= height, "a window beyond the resized picture");
-        let row_bytes = window.columns.len() * CHANNELS;
-        if row_bytes == 0 || window.rows.is_empty() {
+        let (columns, rows) = (window.columns.clone(), window.rows.clone());
+        if columns.is_empty() || rows.is_empty() {
             return;
         }
-        let pitch_down = image.width * CHANNELS;
-
         // Pillow skips a pass that would keep the size.
-        let source_rows = if height == image.height {
-            window.rows.clone()
-        } else {
-            self.down.prepare(image.height, height, window.rows.clone(), filter);
-            self.down.span()
-        };
-        let rows = &image.pixels[source_rows.start * pitch_down..source_rows.end * pitch_down];
-        let (columns, columns_pitch) = if width == image.width {
-            (&rows[window.columns.start * CHANNELS..], pitch_down)
-        } else {
-            self.across.prepare(image.width, width, window.columns.clone(), filter);
-            self.between.resize(source_rows.len() * row_bytes, 0);
-            self.instructions.across(rows, pitch_down, &self.across, &mut self.between);
-            (self.between.as_slice(), row_bytes)
-        };
+        let (wider, taller) = (width != image.width, height != image.height);
+        let columns = if wider { self.across.prepare(image.width, width, columns, filter) } else { columns };
+        let rows = if taller { self.down.prepare(image.height, height, rows, filter) } else { rows };
 
-        if height == image.height {
-            for (from, to) in columns.chunks(columns_pitch).zip(out.chunks_mut(pitch)) {
-                to[..row_bytes].copy_from_slice(&from[..row_bytes]);
+        let source_pitch = image.width * CHANNELS;
+        let start = rows.start * source_pitch + columns.start * CHANNELS;
+        let source = Lines { bytes: &image.pixels[start..], pitch: source_pitch };
+        let to = LinesMut { bytes: out, pitch, count: window.rows.len() };
+        let bytes = window.columns.len() * CHANNELS;
+        let columns_first = image.height.saturating_sub(height) > 2 * image.width.saturating_sub(width);
+        match (wider, taller) {
+            (false, false) => copy(source, to, bytes),
+            (true, false) => self.instructions.across(source, &self.across, to),
+            (false, true) => self.instructions.down(source, &self.down, to, bytes),
+            (true, true) if columns_first => {
+                let pitch = columns.len() * CHANNELS;
+                self.between.resize(window.rows.len() * pitch, 0);
+                let between = LinesMut { bytes: &mut self.between, pitch, count: window.rows.len() };
+                self.instructions.down(source, &self.down, between, pitch);
+                self.instructions.across(Lines { bytes: &self.between, pitch }, &self.across, to);
             }
-        } else {
-            for ((first, weights), to) in self.down.each(source_rows.start).zip(out.chunks_mut(pitch)) {
-                let taken = &columns[first * columns_pitch..];
-                self.instructions.down(taken, columns_pitch, weights, &mut to[..row_bytes]);
+            (true, true) => {
+                self.between.resize(rows.len() * bytes, 0);
+                let between = LinesMut { bytes: &mut self.between, pitch: bytes, count: rows.len() };
+                self.instructions.across(source, &self.across, between);
+                self.instructions.down(Lines { bytes: &self.between, pitch: bytes }, &self.down, to, bytes);
             }
         }
     }
 }
 
+/// Copies the first `bytes` of every line.
+fn copy(from: Lines, to: LinesMut, bytes: usize) {
+    for (from, to) in from.bytes.chunks(from.pitch).zip(to.bytes.chunks_mut(to.pitch)).take(to.count) {
+        to[..bytes].copy_from_slice(&from[..bytes]);
+    }
+}
+
 impl Instructions {
-    /// First pass: every row of `from` (`pitch` bytes each) becomes one of `to`, as wide as the taps are many.
-    fn across(self, from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
+    /// Along the rows: every line becomes one as wide as the taps are many.
+    fn across(self, from: Lines, taps: &Taps, to: LinesMut) {
         match self {
-            Self::Scalar => scalar::across(from, pitch, taps, to),
+            Self::Scalar => scalar::across(from, taps, to),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this variant is made only where AVX2 was detected.
-            Self::Avx2 => unsafe { x86::across(from, pitch, taps, to) },
+            Self::Avx2 => unsafe { x86::across(from, taps, to) },
         }
     }
 
-    /// Second pass: one output row from as many rows (`pitch` bytes apart) as there are weights.
-    fn down(self, from: &[u8], pitch: usize, weights: taps::Weights, to: &mut [u8]) {
-        match self {
-            Self::Scalar => scalar::down(from, pitch, weights, to, 0),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: this variant is made only where AVX2 was detected.
-            Self::Avx2 => unsafe { x86::down(from, pitch, weights, to) },
+    /// Down the columns: as many lines as there are taps, of `bytes` each.
+    fn down(self, from: Lines, taps: &Taps, to: LinesMut, bytes: usize) {
+        for ((first, weights), to) in taps.each().zip(to.bytes.chunks_mut(to.pitch)) {
+            let from = Lines { bytes: &from.bytes[first * from.pitch..], ..from };
+            match self {
+                Self::Scalar => scalar::down(from, weights, &mut to[..bytes], 0),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: this variant is made only where AVX2 was detected.
+                Self::Avx2 => unsafe { x86::down(from, weights, &mut to[..bytes]) },
+            }
         }
     }
 }

@@ -1,15 +1,12 @@
 //! Both passes in plain Rust: what the faster ones must equal, and what other machines run.
 
-use super::CHANNELS;
-use super::taps::{PRECISION, Taps, Weights};
-
-/// An accumulator starts at one half, which makes the shift at its end round.
-const HALF: i32 = 1 << (PRECISION - 1);
+use super::taps::{HALF, PRECISION, Taps, Weights};
+use super::{CHANNELS, Lines, LinesMut};
 
 /// See [`super::Instructions::across`].
-pub fn across(from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
-    for (from, to) in from.chunks_exact(pitch).zip(to.chunks_exact_mut(taps.len() * CHANNELS)) {
-        for ((first, weights), to) in taps.each(0).zip(to.chunks_exact_mut(CHANNELS)) {
+pub fn across(from: Lines, taps: &Taps, to: LinesMut) {
+    for (from, to) in from.bytes.chunks(from.pitch).zip(to.bytes.chunks_mut(to.pitch)).take(to.count) {
+        for ((first, weights), to) in taps.each().zip(to.chunks_exact_mut(CHANNELS)) {
             let mut sums = [HALF; CHANNELS];
             for (pixel, &weight) in from[first * CHANNELS..].chunks_exact(CHANNELS).zip(weights.whole) {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
@@ -23,10 +20,10 @@ pub fn across(from: &[u8], pitch: usize, taps: &Taps, to: &mut [u8]) {
     }
 }
 
-/// See [`super::Instructions::down`]; begins at byte `skip` of the row, where a faster pass has left off.
-pub fn down(from: &[u8], pitch: usize, weights: Weights, to: &mut [u8], skip: usize) {
+/// One line of [`super::Instructions::down`], from byte `skip` on, where a faster pass has left off.
+pub fn down(from: Lines, weights: Weights, to: &mut [u8], skip: usize) {
     for (x, to) in to.iter_mut().enumerate().skip(skip) {
-        let column = from[x..].iter().step_by(pitch).zip(weights.whole);
+        let column = from.bytes[x..].iter().step_by(from.pitch).zip(weights.whole);
         *to = clip(column.fold(HALF, |sum, (&value, &weight)| sum.wrapping_add(i32::from(value) * weight)));
     }
 }

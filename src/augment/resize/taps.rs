@@ -7,6 +7,9 @@ use crate::preprocessing::Interpolation;
 /// Fractional bits of a weight: 32 less 8 of the pixel, less 2 of head room (Pillow's `PRECISION_BITS`).
 pub(super) const PRECISION: u32 = 32 - 8 - 2;
 
+/// An accumulator starts at one half, which makes the shift at its end round.
+pub(super) const HALF: i32 = 1 << (PRECISION - 1);
+
 /// Where a weight is cut in two for multiplications of 16 bits: `weight = (high << SPLIT) + low`.
 pub(super) const SPLIT: u32 = 11;
 
@@ -34,7 +37,7 @@ pub(super) struct Weights<'a> {
 /// The taps of a stretch of output pixels along one axis.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
-    /// First source pixel and number of taps, one for each output pixel.
+    /// First source pixel, counted from the first that any needs, and number of taps, one for each output pixel.
     bounds: Vec<(usize, usize)>,
     /// `stride` weights for each output pixel; those beyond its number of taps are zero.
     whole: Vec<i32>,
@@ -44,8 +47,15 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    /// The taps that make the `window` of a line of `output` pixels out of one of `input` pixels.
-    pub fn prepare(&mut self, input: usize, output: usize, window: Range<usize>, filter: Interpolation) {
+    /// Computes the taps that make the `window` of a line of `output` pixels out of one of `input` pixels, and returns
+    /// which source pixels they need.
+    pub fn prepare(
+        &mut self,
+        input: usize,
+        output: usize,
+        window: Range<usize>,
+        filter: Interpolation,
+    ) -> Range<usize> {
         let (reach, weigh): (f64, fn(f64) -> f64) = match filter {
             Interpolation::Bilinear => (1.0, triangle),
             Interpolation::Bicubic => (2.0, cubic),
@@ -75,12 +85,9 @@ impl Taps {
             self.pairs.extend(self.whole[start..].chunks_exact(2).map(|two| Pair::new(two[0], two[1])));
             self.bounds.push((first, end - first));
         }
-    }
-
-    /// Source pixels that the window needs.
-    pub fn span(&self) -> Range<usize> {
-        let start = self.bounds.first().map_or(0, |b| b.0);
-        let end = self.bounds.last().map_or(start, |b| b.0 + b.1);
+        let start = self.bounds.first().map_or(0, |first| first.0);
+        let end = self.bounds.last().map_or(start, |last| last.0 + last.1);
+        self.bounds.iter_mut().for_each(|bound| bound.0 -= start);
         start..end
     }
 
@@ -89,12 +96,12 @@ impl Taps {
         self.bounds.len()
     }
 
-    /// For each output pixel its first source pixel, counted from `origin`, and its weights.
-    pub fn each(&self, origin: usize) -> impl Iterator<Item = (usize, Weights<'_>)> {
+    /// For each output pixel its first source pixel, counted from the first that any needs, and its weights.
+    pub fn each(&self) -> impl Iterator<Item = (usize, Weights<'_>)> {
         self.bounds.iter().enumerate().map(move |(x, &(first, count))| {
             let whole = &self.whole[x * self.stride..][..count];
             let pairs = &self.pairs[x * self.stride / 2..][..count.div_ceil(2 * PAIRS_AT_ONCE) * PAIRS_AT_ONCE];
-            (first - origin, Weights { whole, pairs })
+            (first, Weights { whole, pairs })
         })
     }
 }

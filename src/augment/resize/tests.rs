@@ -30,8 +30,10 @@ fn whole((width, height): (usize, usize)) -> Window {
 
 const FILTERS: [Interpolation; 2] = [Interpolation::Bilinear, Interpolation::Bicubic];
 
-/// Sizes before and after: reductions, enlargements, single pixels, an axis that stays.
-const SIZES: [((usize, usize), (usize, usize)); 12] = [
+/// Sizes before and after: columns first, reductions, enlargements, single pixels, an axis that stays.
+const SIZES: [((usize, usize), (usize, usize)); 14] = [
+    ((19, 180), (60, 40)),
+    ((90, 220), (80, 33)),
     ((50, 37), (34, 25)),
     ((37, 50), (25, 34)),
     ((1, 1), (9, 5)),

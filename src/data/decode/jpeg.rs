@@ -28,8 +28,10 @@ const WARNINGS: [&str; 6] = [
     "Warning: unknown JFIF revision",
 ];
 
-/// libjpeg's last words on data that goes on behind the last row but has no end marker.
+/// What libjpeg says of data between the last row and the end marker.
 const LEFT_OVER: &str = "extraneous bytes before marker 0xd9";
+
+const CUT_OFF: &str = "the file is cut off";
 
 /// Decodes a JPEG into `image`.
 ///
@@ -37,31 +39,37 @@ const LEFT_OVER: &str = "extraneous bytes before marker 0xd9";
 ///
 /// Where Pillow has one: corrupt beyond going on, cut off, or too large.
 pub fn decode(bytes: &[u8], image: &mut Rgb) -> Result<()> {
+    let Some(warning) = decode_leniently(bytes, image)? else { return Ok(()) };
+    let stream = Stream::walk(bytes);
+    if !stream.ends {
+        // Pillow hands data over as it comes and fails when that runs out before the last row is decoded. A second
+        // attempt with an end marker tells: only behind the last row are bytes left over before it.
+        ensure!(stream.one_scan, CUT_OFF);
+        let ended = [bytes, b"\xff\xd9"].concat();
+        let left_over = decode_leniently(&ended, image)?.is_some_and(|warning| warning.contains(LEFT_OVER));
+        ensure!(left_over, CUT_OFF);
+    }
+    tracing::debug!("libjpeg: {warning}");
+    Ok(())
+}
+
+/// Decodes as far as there is data, and returns the first warning.
+fn decode_leniently(bytes: &[u8], image: &mut Rgb) -> Result<Option<String>> {
     let mut decompressor = Decompressor::new()?;
     let header = decompressor.read_header(bytes)?;
     check_size(header.width as u64, header.height as u64)?;
     let pixels = header.width * header.height;
     (image.width, image.height) = (header.width, header.height);
-
-    let warning = if header.four_inks {
+    if header.four_inks {
         let mut inks = vec![0; pixels * 4];
         let warning = decompressor.decode(bytes, &mut inks, header.width, raw::TJPF_TJPF_CMYK)?;
         image.pixels.clear();
         image.pixels.extend(inks.chunks_exact(4).flat_map(|ink| from_inks([ink[0], ink[1], ink[2], ink[3]])));
-        warning
+        Ok(warning)
     } else {
         image.pixels.resize(pixels * 3, 0);
-        decompressor.decode(bytes, &mut image.pixels, header.width, raw::TJPF_TJPF_RGB)?
-    };
-
-    if let Some(warning) = warning {
-        let stream = Stream::walk(bytes);
-        // Pillow feeds libjpeg as the data comes, and fails if rows are missing when it runs out.
-        let all_there = stream.ends || stream.one_scan && warning.contains(LEFT_OVER);
-        ensure!(all_there, "the file is cut off");
-        tracing::debug!("libjpeg: {warning}");
+        decompressor.decode(bytes, &mut image.pixels, header.width, raw::TJPF_TJPF_RGB)
     }
-    Ok(())
 }
 
 /// Pillow's `CMYK` to `RGB`, of inks that Adobe's habit stores inverted (Pillow supposes so of every JPEG).
@@ -119,7 +127,7 @@ impl Decompressor {
         })
     }
 
-    /// Decodes the picture whose header was read into `pixels`, and returns the last warning.
+    /// Decodes the picture whose header was read into `pixels`, and returns the first warning.
     fn decode(&mut self, bytes: &[u8], pixels: &mut [u8], width: usize, format: raw::TJPF) -> Result<Option<String>> {
         let depth = if format == raw::TJPF_TJPF_CMYK { 4 } else { 3 };
         let height = usize::try_from(self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT)).unwrap_or(0);

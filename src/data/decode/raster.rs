@@ -28,7 +28,12 @@ pub fn decode(bytes: &[u8], format: ImageFormat, image: &mut Rgb) -> Result<()> 
     image.pixels.clear();
     let pixels = &mut image.pixels;
     match picture {
-        DynamicImage::ImageRgb8(rgb) => *pixels = rgb.into_raw(),
+        DynamicImage::ImageRgb8(rgb) => {
+            *pixels = rgb.into_raw();
+            if let Some(steps) = few_bits(bytes, format) {
+                pixels.chunks_exact_mut(3).for_each(|pixel| truncate(pixel, steps));
+            }
+        }
         // Alpha is dropped: what lies beneath shows.
         DynamicImage::ImageRgba8(rgba) => pixels.extend(rgba.pixels().flat_map(|p| [p[0], p[1], p[2]])),
         DynamicImage::ImageLuma8(gray) => pixels.extend(gray.pixels().flat_map(|p| [p[0]; 3])),
@@ -47,4 +52,43 @@ pub fn decode(bytes: &[u8], format: ImageFormat, image: &mut Rgb) -> Result<()> 
 
 fn upper(value: u16) -> u8 {
     (value >> 8) as u8
+}
+
+/// The largest red, green and blue of a BMP of 16 bits a pixel.
+fn few_bits(bytes: &[u8], format: ImageFormat) -> Option<[u32; 3]> {
+    const MASKS: u32 = 3;
+    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let info = u32_at(14)?;
+    // Bits a pixel and the kind of compression stand at the same place in every header but the oldest.
+    let (bits, compression) = (u32_at(26)? >> 16, u32_at(30)?);
+    if format != ImageFormat::Bmp || info < 40 || bits != 16 {
+        return None;
+    }
+    let green = if compression == MASKS && u32_at(58)? == 0x7e0 { 63 } else { 31 };
+    Some([31, green, 31])
+}
+
+/// Stretches few bits to eight as Pillow does, rounding down, where `image` has rounded to the nearest.
+fn truncate(pixel: &mut [u8], steps: [u32; 3]) {
+    for (value, steps) in pixel.iter_mut().zip(steps) {
+        let few = (u32::from(*value) * steps + 127) / 255;
+        *value = (few * 255 / steps) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_to_the_nearest_is_undone_for_every_value() {
+        for steps in [31, 63] {
+            for few in 0..=steps {
+                let nearest = ((few * 255 * 2 + steps) / (steps * 2)) as u8;
+                let mut pixel = [nearest; 3];
+                truncate(&mut pixel, [steps; 3]);
+                assert_eq!(pixel, [(few * 255 / steps) as u8; 3], "{few} of {steps}");
+            }
+        }
+    }
 }

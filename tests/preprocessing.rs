@@ -1,0 +1,8 @@
+//! Decoded pixels and crops against Pillow, torchvision and timm, byte for byte; sources and the loader around them.
+
+#[path = "preprocessing/crops.rs"]
+mod crops;
+#[path = "preprocessing/loading.rs"]
+mod loading;
+#[path = "preprocessing/sources.rs"]
+mod sources;
