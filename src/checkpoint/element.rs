@@ -23,7 +23,8 @@ pub enum ElementType {
 impl ElementType {
     /// The type behind a storage class of PyTorch (`torch.FloatStorage`, ...).
     pub(super) fn from_storage_class(class: &str) -> Option<Self> {
-        Some(match class.strip_prefix("torch.")?.strip_prefix("cuda.").unwrap_or(class.strip_prefix("torch.")?) {
+        let name = class.strip_prefix("torch.")?;
+        Some(match name.strip_prefix("cuda.").unwrap_or(name) {
             "HalfStorage" => Self::F16,
             "BFloat16Storage" => Self::BF16,
             "FloatStorage" => Self::F32,

@@ -9,14 +9,14 @@ const MAX_ITEMS: usize = 256;
 /// The scalars of the outermost object, and of the namespaces and dicts just inside it as `args.lr`.
 pub(super) fn scalars(pickle: &Pickle) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for (key, value) in pickle.mapping(pickle.root()).unwrap_or_default().into_iter().take(MAX_ITEMS) {
+    for (key, value) in pickle.mapping(pickle.root()).into_iter().flatten().take(MAX_ITEMS) {
         let Some(key) = pickle.text(key) else {
             continue;
         };
         if let Some(text) = scalar(pickle, value) {
             found.push((shown(key), text));
         } else if !key.starts_with("optim") {
-            let inside = fields(pickle, value).unwrap_or_default().into_iter().take(MAX_ITEMS);
+            let inside = fields(pickle, value).into_iter().flatten().take(MAX_ITEMS);
             found.extend(inside.filter_map(|(field, value)| {
                 Some((format!("{}.{}", shown(key), shown(pickle.text(field)?)), scalar(pickle, value)?))
             }));
@@ -30,7 +30,7 @@ pub(super) fn scalars(pickle: &Pickle) -> Vec<(String, String)> {
 }
 
 /// The items of a dict, or the attributes of a namespace.
-fn fields(pickle: &Pickle, id: Id) -> Option<Vec<(Id, Id)>> {
+fn fields(pickle: &Pickle, id: Id) -> Option<impl Iterator<Item = (Id, Id)>> {
     match pickle.call(id) {
         Some(("argparse.Namespace" | "types.SimpleNamespace", object)) => pickle.mapping(object.state?),
         _ => pickle.mapping(id),

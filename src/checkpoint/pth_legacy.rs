@@ -69,7 +69,7 @@ impl Legacy {
 }
 
 fn says_big_endian(system: &Pickle) -> bool {
-    system.mapping(system.root()).unwrap_or_default().into_iter().any(|(key, value)| {
+    system.mapping(system.root()).into_iter().flatten().any(|(key, value)| {
         system.text(key) == Some("little_endian") && matches!(system.get(value), Value::Bool(false))
     })
 }

@@ -104,14 +104,17 @@ pub(super) fn find(
                 continue;
             }
             ensure!(entries.len() <= MAX_TENSORS, "it holds more than {MAX_TENSORS} tensors");
-            let entries = entries
+            let entries: Vec<Entry> = entries
                 .into_iter()
                 .map(|(name, id)| {
                     entry(pickle, name, id, file_bytes, &mut locate)
                         .with_context(|| format!("tensor `{}`", shown(name)))
                 })
                 .collect::<Result<_>>()?;
-            found.push(StateDict { path, entries });
+            // The state of a random generator is a tensor too.
+            if entries.iter().any(|entry| entry.element().is_float()) {
+                found.push(StateDict { path, entries });
+            }
         }
         level = inside;
     }
@@ -140,7 +143,7 @@ fn contents(pickle: &Pickle) -> String {
     let root = pickle.root();
     match pickle.mapping(root) {
         Some(items) => {
-            let keys = items.iter().filter_map(|&(key, _)| pickle.text(key)).take(8);
+            let keys = items.filter_map(|(key, _)| pickle.text(key)).take(8);
             format!("a dict ({})", keys.map(shown).collect::<Vec<_>>().join(", "))
         }
         None if tensor::is_described(pickle, root) => "a single tensor".to_owned(),

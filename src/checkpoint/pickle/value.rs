@@ -105,20 +105,21 @@ impl Pickle {
     }
 
     /// The items of a mapping: a dict, or an `OrderedDict` and its like.
-    pub fn mapping(&self, id: Id) -> Option<Vec<(Id, Id)>> {
-        match self.get(id) {
-            Value::Dict(items) => Some(items.clone()),
+    pub fn mapping(&self, id: Id) -> Option<impl Iterator<Item = (Id, Id)>> {
+        let (seed, items): (&[Id], &[(Id, Id)]) = match self.get(id) {
+            Value::Dict(items) => (&[], items),
             Value::Object(object) if globals::is_mapping(self.global(object.callable)?) => {
                 // Python 2 passed an OrderedDict's items as a list of pairs.
-                let seed = self.sequence(object.args).and_then(|args| self.sequence(*args.first()?)).unwrap_or(&[]);
-                let pairs = seed.iter().filter_map(|&pair| match self.sequence(pair)? {
-                    &[key, value] => Some((key, value)),
-                    _ => None,
-                });
-                Some(pairs.chain(object.items.iter().copied()).collect())
+                let seed = self.sequence(object.args).and_then(|args| self.sequence(*args.first()?));
+                (seed.unwrap_or(&[]), &object.items)
             }
+            _ => return None,
+        };
+        let pairs = seed.iter().filter_map(|&pair| match *self.sequence(pair)? {
+            [key, value] => Some((key, value)),
             _ => None,
-        }
+        });
+        Some(pairs.chain(items.iter().copied()))
     }
 
     /// What a value is, in words for an error message.
