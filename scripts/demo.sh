@@ -4,6 +4,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 cargo build --release --locked
-set -- "$release/tresnet" infer --val-dir samples/digits-val.tar --model-path samples/resnet20-digits.pth --model-name resnet20
+set -- "$release/tresnet" infer --val-dir samples/digits-val.tar \
+    --model-path samples/resnet20-digits.pth --model-name resnet20
 echo "\$ $*"
 "$@"

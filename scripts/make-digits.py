@@ -1,4 +1,4 @@
-"""Writes samples/digits-train.tar and samples/digits-val.tar: scikit-learn's handwritten digits as PNGs in class folders.
+"""Writes samples/digits-train.tar and digits-val.tar: scikit-learn's handwritten digits as PNGs in class folders.
 
 The 8x8 images hold values of 0 to 16. They are scaled to 0..255 and every pixel becomes a 4x4 square, so that the 32x32
 PNG (8-bit gray) holds exactly the original's information. Within each class every fifth image, beginning with the
@@ -6,7 +6,7 @@ first, goes to the validation part: 1,433 and 364 images. Names are the image's 
 
     python scripts/make-digits.py
 
-Run with scikit-learn 1.9.1, Pillow 13.0.0, numpy 2.4.6. The archives are the same to the byte whenever they are written.
+Run with scikit-learn 1.9.1, Pillow 13.0.0, numpy 2.4.6. The archives come out the same to the byte each time.
 """
 
 import io

@@ -11,7 +11,7 @@ fi
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 found=$(rustc --version | cut -d' ' -f2)
 if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n1)" != "$wanted" ]; then
-    echo "Rust $wanted or newer is needed, this is $found: run 'rustup update', or install it from https://rustup.rs." >&2
+    echo "Rust $wanted or newer is needed, this is $found: run 'rustup update', or get it from https://rustup.rs." >&2
     exit 1
 fi
 

@@ -8,8 +8,8 @@ digits a little; digits are not mirrored. One-cycle SGD: 40 epochs in about two 
 
     python scripts/train-digits.py
 
-Run with torch 2.15.0, torchvision 0.29.2, torch-resnet 0.0.4, Pillow 13.0.0. The seed is fixed; another machine's rounding
-still leads to other weights of the same quality.
+Run with torch 2.15.0, torchvision 0.29.2, torch-resnet 0.0.4, Pillow 13.0.0. The seed is fixed; another machine's
+rounding still leads to other weights of the same quality.
 """
 
 import csv

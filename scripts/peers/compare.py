@@ -29,7 +29,7 @@ def exported(args: argparse.Namespace) -> Path:
 def command(contestant: str, batch: int, args: argparse.Namespace) -> list[str]:
     # About the same number of images whatever the batch.
     iterations = max(5, args.images // batch)
-    shared = ["--batch-size", str(batch), "--input-size", str(args.input_size), "--warmup", "2", "--iters", str(iterations)]
+    shared = ["--batch-size", str(batch), "--input-size", str(args.input_size), "--iters", str(iterations), "--warmup=2"]
     if contestant == "tresnet":
         return [args.binary, "bench", "--models", args.model, "--modes", "infer", "--device", "cpu", "--dtype", "f32",
                 "--format", "json", *shared]  # fmt: skip

@@ -4,9 +4,9 @@
     python scripts/peers/forward.py --model tresnet_m --batch-size 8 --engine onnxruntime --onnx target/tresnet_m.onnx
     python scripts/peers/forward.py --model tresnet_m --batch-size 8 --engine eager
 
-Engines: `onnxruntime`, `eager` and `eager-channels-last` (PyTorch), `compiled` (PyTorch, channels last, frozen). The ONNX
-file is exported by a process of its own, so that a measurement's memory is the engine's alone. Weights come from the
-fixtures' formula: at timm's initial values every residual branch is zero.
+Engines: `onnxruntime`, `eager` and `eager-channels-last` (PyTorch), `compiled` (PyTorch, channels last, frozen). The
+ONNX file is exported by a process of its own, so that a measurement's memory is the engine's alone. Weights come from
+the fixtures' formula: at timm's initial values every residual branch is zero.
 """
 
 import argparse
@@ -105,7 +105,8 @@ def main() -> None:
         step()
         if iteration >= args.warmup:
             rates.append(args.batch_size / (time.perf_counter() - start))
-    print(json.dumps({"engine": args.engine, "infer_img_per_sec": statistics.median(rates), "infer_batch": args.batch_size}))
+    median = statistics.median(rates)
+    print(json.dumps({"engine": args.engine, "infer_img_per_sec": median, "infer_batch": args.batch_size}))
 
 
 if __name__ == "__main__":
