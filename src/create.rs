@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::models::{Model, Variant, find};
 use crate::nn::Initializer;
+use crate::ops::Isa;
 
 /// What [`create_model`] may be told; the default is the published network with fresh weights.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct ModelOptions {
     pub std: Option<[f32; 3]>,
     /// What fresh weights are drawn from.
     pub seed: u64,
+    /// Round what convolutions multiply to bf16: about twice as fast where [`bf16_is_native`], else it changes nothing.
+    pub bf16: bool,
 }
 
 /// Creates a network by name, with a checkpoint's weights or fresh ones.
@@ -85,5 +88,11 @@ fn build(
 ) -> Result<Model> {
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
-    Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights)
+    let isa = Isa::bf16().filter(|_| options.bf16).unwrap_or_else(Isa::detect);
+    Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights, isa)
+}
+
+/// Whether this processor multiplies bf16 (on x86-64: AVX-512 BF16).
+pub fn bf16_is_native() -> bool {
+    Isa::bf16().is_some()
 }

@@ -14,6 +14,7 @@ use candle_nn::{Init, VarBuilder};
 use tresnet::models::tresnet::TResNet;
 use tresnet::models::{Architecture, Config, Model, find, variants};
 use tresnet::nn::Network;
+use tresnet::ops::Isa;
 
 /// The formula as a source of weights.
 struct Formula;
@@ -47,16 +48,21 @@ fn reference(name: &str) -> Tensor {
 
 /// max |a - b| <= 1e-4 max |b|
 fn assert_agrees(ours: &Tensor, name: &str) {
+    assert_agrees_within(ours, name, 1e-4);
+}
+
+fn assert_agrees_within(ours: &Tensor, name: &str, share: f32) {
     let theirs = reference(name);
     assert_eq!(ours.dims(), theirs.dims(), "{name}");
     let max = |tensor: Tensor| tensor.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
     let (difference, scale) = (max((ours - &theirs).unwrap()), max(theirs));
-    assert!(difference <= 1e-4 * scale, "{name} differs by {difference}, of {scale}");
+    assert!(difference <= share * scale, "{name} differs by {difference}, of {scale}");
 }
 
 fn assert_model_agrees(name: &str) {
     let variant = find(name).unwrap();
-    let model = Model::new(variant, variant.num_classes, 3, [0.0; 3], [1.0; 3], &formula_weights()).unwrap();
+    let model =
+        Model::new(variant, variant.num_classes, 3, [0.0; 3], [1.0; 3], &formula_weights(), Isa::detect()).unwrap();
     let images = images(2, variant.input_size, 3);
     assert_agrees(&model.forward(&images).unwrap(), &format!("{name}.logits"));
     assert_agrees(&model.features(&images).unwrap(), &format!("{name}.features"));
@@ -107,7 +113,8 @@ const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 4, basic_stages: 2 
 
 fn tiny(in_chans: usize) -> (Network, Architecture) {
     let Architecture { graph, features, logits } = TINY.architecture(5, in_chans);
-    let network = Network::bind(graph.clone(), &formula_weights(), &vec![0.0; in_chans], &vec![1.0; in_chans]).unwrap();
+    let (mean, std) = (vec![0.0; in_chans], vec![1.0; in_chans]);
+    let network = Network::bind(graph.clone(), &formula_weights(), &mean, &std, Isa::detect()).unwrap();
     (network, Architecture { graph, features, logits })
 }
 
@@ -157,6 +164,14 @@ fn an_image_of_other_channels_is_refused() {
     let (network, tiny) = tiny(3);
     let error = network.run(&images(1, 64, 1), tiny.logits).unwrap_err().to_string();
     assert!(error.contains("images of 3 channels and got 1"), "{error}");
+}
+
+#[test]
+fn bf16_products_move_logits_by_less_than_two_per_cent() {
+    let Some(isa) = Isa::bf16() else { return };
+    let variant = find("tresnet_m").unwrap();
+    let model = Model::new(variant, 1000, 3, [0.0; 3], [1.0; 3], &formula_weights(), isa).unwrap();
+    assert_agrees_within(&model.forward(&images(2, 224, 3)).unwrap(), "tresnet_m.logits", 2e-2);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use candle_nn::VarBuilder;
 
 use super::Variant;
 use crate::nn::{Network, Value};
+use crate::ops::Isa;
 
 /// A network for evaluation.
 pub struct Model {
@@ -17,7 +18,8 @@ pub struct Model {
 
 impl Model {
     /// Builds `variant` for `num_classes` and images of `in_chans` channels, with the parameters that `weights` hands
-    /// out. `mean` and `std` normalise RGB in [0, 1]; images of other than three channels take their averages.
+    /// out, on `isa`. `mean` and `std` normalise RGB in [0, 1]; images of other than three channels take their averages.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         variant: &'static Variant,
         num_classes: usize,
@@ -25,6 +27,7 @@ impl Model {
         mean: [f32; 3],
         std: [f32; 3],
         weights: &VarBuilder,
+        isa: Isa,
     ) -> Result<Self> {
         ensure!(num_classes > 0, "a classifier needs at least one class");
         ensure!(in_chans > 0, "a network needs at least one input channel");
@@ -34,7 +37,7 @@ impl Model {
             3 => values.to_vec(),
             _ => vec![values.iter().sum::<f32>() / 3.0; in_chans],
         };
-        let network = Network::bind(architecture.graph, weights, &channels(mean), &channels(std))?;
+        let network = Network::bind(architecture.graph, weights, &channels(mean), &channels(std), isa)?;
         Ok(Self { variant, network, features: architecture.features, logits: architecture.logits })
     }
 

@@ -38,10 +38,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Asks `weights` for every parameter of the graph, in the graph's order, and lays them out. Bytes will be
-    /// normalised with `mean` and `std`, one a channel.
-    pub fn bind(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32]) -> Result<Self> {
-        let binder = Binder { graph: &graph, weights, isa: Isa::detect() };
+    /// Asks `weights` for every parameter of the graph, in the graph's order, and lays them out for `isa`. Bytes will
+    /// be normalised with `mean` and `std`, one a channel.
+    pub fn bind(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32], isa: Isa) -> Result<Self> {
+        let binder = Binder { graph: &graph, weights, isa };
         let layers = graph.nodes.iter().map(|node| binder.layer(&node.op)).collect::<Result<_>>()?;
         Ok(Self { graph, layers, normalize: Normalize::new(mean, std), arenas: Mutex::default() })
     }

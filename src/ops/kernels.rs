@@ -8,7 +8,7 @@
 use super::simd::F32x4;
 use super::simd::{Array8, Isa, Lanes};
 #[cfg(target_arch = "x86_64")]
-use super::simd::{F32x8, F32x16};
+use super::simd::{Bf16x32, F32x8, F32x16};
 
 /// A tile of output pixels by output channels; the loop runs over taps and input channels. With `lanes` and `vectors`
 /// of the kernel, a panel is `vectors * lanes` output channels wide.
@@ -61,8 +61,8 @@ pub(super) struct Kernel {
     /// # Safety
     /// All pointers of the tile are valid for what its fields say, and `out` overlaps nothing else.
     pub run: unsafe fn(&Tile),
-    /// Most input channels first, 1 last.
-    pub outer: [OuterKernel; 4],
+    /// Most input channels first, 1 last; none where products are in bf16.
+    pub outer: &'static [OuterKernel],
 }
 
 /// The kernel for outer products of one height.
@@ -83,7 +83,8 @@ pub(super) struct KernelSet {
 }
 
 macro_rules! kernel_set {
-    ($set:ident, $vector:ty, $lanes:literal, $rows:literal, $attribute:meta, $($module:ident: $vectors:literal),+) => {
+    ($set:ident, $vector:ty, $lanes:literal, $rows:literal, $attribute:meta, $($module:ident: $vectors:literal),+;
+     outer $outer:tt) => {
         $(
             mod $module {
                 use super::*;
@@ -92,6 +93,7 @@ macro_rules! kernel_set {
                     unsafe { super::run::<$vector, $vectors, $rows>(tile) }
                 }
                 #[$attribute]
+                #[allow(dead_code)]
                 pub(super) unsafe fn outer<const ROWS: usize>(tile: &OuterTile) {
                     unsafe { super::outer::<$vector, $vectors, ROWS>(tile) }
                 }
@@ -103,14 +105,15 @@ macro_rules! kernel_set {
             kernels: &[$(Kernel {
                 panel: $vectors * $lanes,
                 run: $module::run,
-                outer: [
-                    OuterKernel { rows: $rows, run: $module::outer::<$rows> },
-                    OuterKernel { rows: 4, run: $module::outer::<4> },
-                    OuterKernel { rows: 2, run: $module::outer::<2> },
-                    OuterKernel { rows: 1, run: $module::outer::<1> },
-                ],
+                outer: outer_kernels!($module, $outer),
             }),+],
         };
+    };
+}
+
+macro_rules! outer_kernels {
+    ($module:ident, ($($height:literal),*)) => {
+        &[$(OuterKernel { rows: $height, run: $module::outer::<$height> }),*]
     };
 }
 
@@ -118,15 +121,22 @@ macro_rules! kernel_set {
 // pointers in general registers.
 #[cfg(target_arch = "x86_64")]
 kernel_set!(AVX512_WIDE, F32x16, 16, 6, target_feature(enable = "avx512f"),
-    avx512_6x1: 1, avx512_6x2: 2, avx512_6x3: 3, avx512_6x4: 4);
+    avx512_6x1: 1, avx512_6x2: 2, avx512_6x3: 3, avx512_6x4: 4; outer (6, 4, 2, 1));
 #[cfg(target_arch = "x86_64")]
 kernel_set!(AVX512_TALL, F32x16, 16, 8, target_feature(enable = "avx512f"),
-    avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3);
+    avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3; outer (8, 4, 2, 1));
 #[cfg(target_arch = "x86_64")]
-kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1, avx2_6x2: 2);
+kernel_set!(BF16_WIDE, Bf16x32, 16, 6, target_feature(enable = "avx512f,avx512bf16"),
+    bf16_6x1: 1, bf16_6x2: 2, bf16_6x3: 3, bf16_6x4: 4; outer ());
+#[cfg(target_arch = "x86_64")]
+kernel_set!(BF16_TALL, Bf16x32, 16, 8, target_feature(enable = "avx512f,avx512bf16"),
+    bf16_8x1: 1, bf16_8x2: 2, bf16_8x3: 3; outer ());
+#[cfg(target_arch = "x86_64")]
+kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1, avx2_6x2: 2; outer (6, 4, 2, 1));
 #[cfg(target_arch = "aarch64")]
-kernel_set!(NEON, F32x4, 4, 6, target_feature(enable = "neon"), neon_6x1: 1, neon_6x2: 2, neon_6x3: 3, neon_6x4: 4);
-kernel_set!(PORTABLE, Array8, 8, 4, inline, portable_4x1: 1);
+kernel_set!(NEON, F32x4, 4, 6, target_feature(enable = "neon"),
+    neon_6x1: 1, neon_6x2: 2, neon_6x3: 3, neon_6x4: 4; outer (6, 4, 2, 1));
+kernel_set!(PORTABLE, Array8, 8, 4, inline, portable_4x1: 1; outer (4, 2, 1));
 
 impl KernelSet {
     /// The kernels for `out_channels` on an instruction set that the processor must have.
@@ -137,6 +147,10 @@ impl KernelSet {
             Isa::Avx512 if out_channels.div_ceil(16).is_multiple_of(4) => &AVX512_WIDE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512_TALL,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 if out_channels.div_ceil(16).is_multiple_of(4) => &BF16_WIDE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &BF16_TALL,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &AVX2,
             #[cfg(target_arch = "aarch64")]

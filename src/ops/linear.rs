@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::{Activation, Conv2d, ConvSpec, Isa, Shape, conv2d_input_gradient, conv2d_weight_gradient};
 
-/// A linear layer with its weights laid out for the processor.
+/// A linear layer with its weights laid out for the processor; always in f32, being small and last.
 pub struct Linear(Conv2d);
 
 impl Linear {
     /// `weight` is `[outputs, inputs]`, `bias` `[outputs]`.
     pub fn new(inputs: usize, outputs: usize, weight: &[f32], bias: Option<&[f32]>, isa: Isa) -> Self {
-        Self(Conv2d::new(spec(inputs, outputs), weight, None, bias, isa))
+        Self(Conv2d::new(spec(inputs, outputs), weight, None, bias, isa.exact()))
     }
 
     /// `input` is `[batch, inputs]`, `out` `[batch, outputs]`.
@@ -47,5 +47,5 @@ pub fn linear_gradient(
             *bias += g;
         }
     }
-    conv2d_input_gradient(&spec, weight, gradient, shape, None, out.input, isa)
+    conv2d_input_gradient(&spec, weight, gradient, shape, None, out.input, isa.exact())
 }

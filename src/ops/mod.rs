@@ -7,6 +7,7 @@
 
 mod activation;
 mod batch_norm;
+mod bf16;
 mod blur_pool;
 mod conv2d;
 mod kernels;

@@ -83,6 +83,22 @@ fn a_sum_too_long_for_one_pass_is_taken_in_several() {
 }
 
 #[test]
+fn products_of_bf16_are_those_of_the_rounded_numbers() {
+    let Some(isa) = Isa::bf16() else { return };
+    for [in_channels, out_channels] in [[64, 64], [17, 10], [3, 83], [1, 100]] {
+        let spec = ConvSpec { in_channels, out_channels, kernel: 3, stride: 1, padding: 1 };
+        let shape = Shape::new(2, 7, 5, in_channels);
+        let (input, weight) = (values("input", shape.len()), values("weight", out_channels * in_channels * 9));
+        let round = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| half::bf16::from_f32(x).to_f64()).collect() };
+        let expected = reference::conv2d(&spec, &round(&input), shape, &round(&weight));
+        let mut ours = vec![f32::NAN; expected.len()];
+        let conv = Conv2d::new(spec, &weight, None, None, isa);
+        conv.forward(&input, shape, None, Activation::Identity, &mut ours).unwrap();
+        assert_close(&ours, &expected, &format!("{spec:?}"));
+    }
+}
+
+#[test]
 fn residual_and_activation_follow_the_sum() {
     for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
         for residual in [false, true] {

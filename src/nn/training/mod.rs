@@ -64,8 +64,8 @@ struct Record {
 
 impl Trainable {
     /// Takes every parameter of the graph from `weights`. Bytes will be normalised with `mean` and `std`, one a
-    /// channel.
-    pub fn new(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32]) -> Result<Self> {
+    /// channel. Parameters and activations are f32 whatever products `isa` makes.
+    pub fn new(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32], isa: Isa) -> Result<Self> {
         let read = |parameter: &Parameter| -> Result<Vec<f32>> {
             let tensor = weights.get_with_hints(&parameter.shape[..], &parameter.name, parameter.init)?;
             Ok(tensor.flatten_all()?.to_vec1()?)
@@ -84,7 +84,7 @@ impl Trainable {
             gradients,
             checkpointing: false,
             buffers: Buffers::default(),
-            isa: Isa::detect(),
+            isa,
         })
     }
 

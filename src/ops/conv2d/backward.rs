@@ -36,7 +36,7 @@ pub fn conv2d_input_gradient(
     Ok(())
 }
 
-/// Adds dL/dweight to `out`, laid out as in a checkpoint. Sums run over pixels in one order, whatever the number of
+/// Adds dL/dweight to `out`, laid out as in a checkpoint; in f32 on every set. Sums run over pixels in one order, whatever the number of
 /// threads.
 pub fn conv2d_weight_gradient(
     spec: &ConvSpec,
@@ -55,7 +55,7 @@ pub fn conv2d_weight_gradient(
         input,
         gradient,
         gather: Forward::new(spec, shape, out_shape),
-        kernels: KernelSet::new(isa, spec.out_channels).panels(spec.out_channels),
+        kernels: KernelSet::new(isa.exact(), spec.out_channels).panels(spec.out_channels),
         zeros: vec![0.0; spec.in_channels],
     };
     // [taps][in_channels][out_channels], the order in which the kernel writes.

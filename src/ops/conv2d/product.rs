@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::Gather;
+use crate::ops::bf16::{pair, pairs};
 use crate::ops::kernels::{Kernel, KernelSet, Tile};
 use crate::ops::{Activation, Isa};
 
@@ -18,6 +19,9 @@ const TASKS_PER_THREAD: usize = 4;
 pub(super) struct Product {
     taps: usize,
     in_channels: usize,
+    /// Words of an input pixel: its channels, or its pairs of them where products are in bf16.
+    words: usize,
+    is_bf16: bool,
     out_channels: usize,
     set: &'static KernelSet,
     panels: Vec<Panel>,
@@ -30,7 +34,7 @@ struct Panel {
     kernel: Kernel,
     first_channel: usize,
     channels: usize,
-    /// `[taps][in_channels][kernel.panel]`, zero beyond `channels`.
+    /// `[taps][words][kernel.panel]`, zero beyond `channels`.
     weights: Vec<f32>,
     /// `[kernel.panel]`
     shift: Vec<f32>,
@@ -75,6 +79,8 @@ impl Product {
     ) -> Self {
         assert_eq!(weight.len(), out_channels * in_channels * taps, "{out_channels}x{in_channels}x{taps} weights");
         let set = KernelSet::new(isa, out_channels);
+        let is_bf16 = isa == Isa::Avx512Bf16;
+        let words = if is_bf16 { in_channels.div_ceil(2) } else { in_channels };
         let mut first = 0;
         let mut places = Vec::new();
         for kernel in set.panels(out_channels) {
@@ -83,7 +89,7 @@ impl Product {
             first += channels;
         }
         let panels = places.into_par_iter().map(|(kernel, first_channel, channels)| {
-            let mut weights = vec![0.0; taps * in_channels * kernel.panel];
+            let mut weights = vec![0.0; taps * words * kernel.panel];
             let mut shifts = vec![0.0; kernel.panel];
             for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
                 let channel = first_channel + lane;
@@ -91,17 +97,14 @@ impl Product {
                 *to = shift.map_or(0.0, |shift| shift[channel]);
                 for tap in 0..taps {
                     let from = &weight[channel * strides.out_channel + tap..];
-                    let to = &mut weights[tap * in_channels * kernel.panel..][..in_channels * kernel.panel];
-                    for (value, to) in
-                        from.iter().step_by(strides.in_channel).zip(to.iter_mut().skip(lane).step_by(kernel.panel))
-                    {
-                        *to = factor * value;
-                    }
+                    let from = from.iter().step_by(strides.in_channel).map(|value| factor * value);
+                    let to = &mut weights[tap * words * kernel.panel..][..words * kernel.panel];
+                    write_lane(from.take(in_channels), to.iter_mut().skip(lane).step_by(kernel.panel), is_bf16);
                 }
             }
             Panel { kernel, first_channel, channels, weights, shift: shifts }
         });
-        Self { taps, in_channels, out_channels, set, panels: panels.collect(), zeros: vec![0.0; in_channels] }
+        Self { taps, in_channels, words, is_bf16, out_channels, set, panels: panels.collect(), zeros: vec![0.0; words] }
     }
 
     /// `out = activation(sum + residual)`. `gather` says what each tap of an output pixel reads. The result
@@ -111,12 +114,13 @@ impl Product {
         let pixels = out.len() / self.out_channels;
         assert_eq!(out.len(), pixels * self.out_channels);
         assert!(residual.is_none_or(|residual| residual.len() == out.len()));
+        let in_pixels = input.len() / self.in_channels;
+        let paired = self.is_bf16.then(|| pairs(input, self.in_channels));
         let pointers = Pointers {
-            input: input.as_ptr(),
+            input: paired.as_deref().unwrap_or(input).as_ptr(),
             residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
             out: out.as_mut_ptr(),
         };
-        let in_pixels = input.len() / self.in_channels;
         let tiles = pixels.div_ceil(self.set.rows);
         let (block, groups) = self.tasks(tiles, in_pixels);
         (0..tiles.div_ceil(block) * groups).into_par_iter().with_max_len(1).for_each(|task| {
@@ -135,13 +139,13 @@ impl Product {
                     inputs.extend(positions.iter().map(|&position| match gather.source(position, tap) {
                         Some(from) => {
                             assert!(from < in_pixels);
-                            pointers.input.wrapping_add(from * self.in_channels)
+                            pointers.input.wrapping_add(from * self.words)
                         }
                         None => self.zeros.as_ptr(),
                     }));
                 }
             }
-            // SAFETY: `inputs` holds pointers to `in_channels` values for exactly the block's tiles and taps; a task
+            // SAFETY: `inputs` holds pointers to `words` values for exactly the block's tiles and taps; a task
             // writes the pixels of its tiles in the channels of its panels, and no two tasks share both.
             unsafe { self.run_block(pointers, &inputs, pixels, block, panels, activation.slope()) }
         });
@@ -150,7 +154,7 @@ impl Product {
     /// Tiles in a block and groups of panels: blocks that fit the cache, and enough tasks for the threads.
     fn tasks(&self, tiles: usize, in_pixels: usize) -> (usize, usize) {
         let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
-        let tile_bytes = (in_pixels * self.in_channels * size_of::<f32>()).div_ceil(tiles.max(1));
+        let tile_bytes = (in_pixels * self.words * size_of::<f32>()).div_ceil(tiles.max(1));
         let fits = (BLOCK_BYTES / tile_bytes.max(1)).max(1);
         // Few pixels and many channels: share out the panels before a block loses what it gains from its weights.
         let groups = wanted.div_ceil(tiles.div_ceil(fits).max(1)).min(self.panels.len()).max(1);
@@ -159,7 +163,7 @@ impl Product {
     }
 
     /// # Safety
-    /// `inputs` is `[tile of the block][tap][row]`, each valid for `in_channels` values; `pointers.out` (and the
+    /// `inputs` is `[tile of the block][tap][row]`, each valid for `words` values; `pointers.out` (and the
     /// residual, unless null) holds `pixels` pixels, and nobody else writes `block`'s in `panels`' channels.
     unsafe fn run_block(
         &self,
@@ -172,7 +176,7 @@ impl Product {
     ) {
         let rows = self.set.rows;
         for panel in panels {
-            let tap_values = self.in_channels * panel.kernel.panel;
+            let tap_values = self.words * panel.kernel.panel;
             let step = (WEIGHT_BYTES / size_of::<f32>() / tap_values).clamp(1, self.taps);
             for tap in (0..self.taps).step_by(step) {
                 for (index, tile) in block.clone().enumerate() {
@@ -183,7 +187,7 @@ impl Product {
                         (panel.kernel.run)(&Tile {
                             taps: inputs.as_ptr().add((index * self.taps + tap) * rows),
                             tap_count: step.min(self.taps - tap),
-                            in_channels: self.in_channels,
+                            in_channels: self.words,
                             weights: panel.weights.as_ptr().add(tap * tap_values),
                             shift: if tap == 0 { panel.shift.as_ptr() } else { std::ptr::null() },
                             last: tap + step >= self.taps,
@@ -197,6 +201,19 @@ impl Product {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Writes an output channel's weights of a tap, one a word or two.
+fn write_lane<'a>(mut from: impl Iterator<Item = f32>, to: impl Iterator<Item = &'a mut f32>, is_bf16: bool) {
+    if is_bf16 {
+        for to in to {
+            *to = pair(from.next().unwrap_or(0.0), from.next().unwrap_or(0.0));
+        }
+    } else {
+        for (to, value) in to.zip(from) {
+            *to = value;
         }
     }
 }

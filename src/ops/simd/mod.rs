@@ -1,5 +1,17 @@
 //! Vectors of f32 for the instruction sets that a processor may have, chosen at run time: one binary serves all.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use arm::F32x4;
+pub(super) use portable::Array8;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Bf16x32, F32x8, F32x16};
+
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -11,6 +23,9 @@ pub enum Isa {
     Neon,
     /// Whatever the compiler makes of arrays of 8.
     Portable,
+    /// Products of bf16 pairs summed in f32, 16 lanes: inputs and weights are rounded to bf16. The sums of a weight's
+    /// gradient, and linear layers, stay in f32.
+    Avx512Bf16,
 }
 
 impl Isa {
@@ -20,7 +35,24 @@ impl Isa {
         Self::available().first().copied().unwrap_or(Self::Portable)
     }
 
-    /// All that this processor has, best first.
+    /// The set whose products are in bf16, where this processor has one.
+    pub fn bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512f") {
+            return Some(Self::Avx512Bf16);
+        }
+        None
+    }
+
+    /// The set for what must not be rounded to bf16.
+    pub fn exact(self) -> Self {
+        match self {
+            Self::Avx512Bf16 => Self::Avx512,
+            other => other,
+        }
+    }
+
+    /// All f32 sets that this processor has, best first.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -126,89 +158,8 @@ macro_rules! lanes {
         }
     };
 }
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Lanes;
-    use std::arch::x86_64::*;
-
-    lanes!(F32x16, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, |a, b, c| fma
-    _mm512_fmadd_ps(a, b, c), add _mm512_add_ps(a, b), mul _mm512_mul_ps(a, b), max _mm512_max_ps(a, b),
-    #[inline(always)]
-    unsafe fn load_first(from: *const f32, count: usize) -> Self {
-        Self(unsafe { _mm512_maskz_loadu_ps(first(count), from) })
-    },
-    #[inline(always)]
-    unsafe fn store_first(self, to: *mut f32, count: usize) {
-        unsafe { _mm512_mask_storeu_ps(to, first(count), self.0) }
-    });
-
-    /// A mask of the first `count` of 16 lanes.
-    #[inline(always)]
-    fn first(count: usize) -> __mmask16 {
-        (1u16 << count) - 1
-    }
-
-    lanes!(F32x8, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |a, b, c| fma
-        _mm256_fmadd_ps(a, b, c), add _mm256_add_ps(a, b), mul _mm256_mul_ps(a, b), max _mm256_max_ps(a, b));
-}
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16};
-
-#[cfg(target_arch = "aarch64")]
-mod arm {
-    use super::Lanes;
-    use std::arch::aarch64::*;
-
-    lanes!(F32x4, float32x4_t, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, |a, b, c| fma
-        vfmaq_f32(c, a, b), add vaddq_f32(a, b), mul vmulq_f32(a, b), max vbslq_f32(vcgtq_f32(a, b), a, b));
-}
-#[cfg(target_arch = "aarch64")]
-pub(super) use arm::F32x4;
-
-/// The fallback: an array that the compiler vectorises as far as the target's baseline goes.
-#[derive(Clone, Copy)]
-pub(super) struct Array8([f32; 8]);
-
-impl Array8 {
-    #[inline(always)]
-    fn zip(self, other: Self, op: impl Fn(f32, f32) -> f32) -> Self {
-        Self(std::array::from_fn(|lane| op(self.0[lane], other.0[lane])))
-    }
-}
-
-// SAFETY: plain arithmetic; only `load` and `store` touch memory, where the caller vouches for the pointer.
-unsafe impl Lanes for Array8 {
-    const LANES: usize = 8;
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Self([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-        self.zip(factor, |a, b| a * b).zip(sum, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        self.zip(other, |a, b| a * b)
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b { a } else { b })
-    }
-}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use lanes;
 
 /// Compiles a function of plain loops for the instruction sets that widen them, and calls the best: the same
 /// operations in the same order, so the same result on each.
