@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     for use_ema in [false, true] {
         let Ok(weights) = checkpoint.weights(use_ema) else { continue };
         std::hint::black_box((weights.num_classes(), weights.in_chans()));
-        let (builder, binding) = weights.builder(Some("head."));
+        let (builder, binding) = weights.builder(None);
         for (name, shape) in weights.names() {
             // What lies outside the file must have been refused before: only reading itself may fail.
             let elements: usize = shape.iter().product();

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-pub use bind::Binding;
+pub use bind::{Binding, Fresh};
 pub use element::ElementType;
 pub use layouts::Layout;
 use sniff::Kind;
