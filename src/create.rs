@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use crate::checkpoint::{Checkpoint, Weights};
+use crate::checkpoint::{Checkpoint, Fresh, Weights};
 use crate::models::{Model, Variant, find};
 use crate::nn::Initializer;
 use crate::ops::Isa;
@@ -69,7 +69,9 @@ pub fn create_model(name: &str, options: &ModelOptions) -> Result<Model> {
 pub fn from_weights(variant: &'static Variant, weights: &Weights, options: &ModelOptions) -> Result<Model> {
     let held = weights.num_classes();
     let num_classes = options.num_classes.or(held).unwrap_or(variant.num_classes);
-    let fresh_head = held.is_some_and(|held| held != num_classes).then(|| weights.layout().head_path());
+    let fresh_head = held
+        .is_some_and(|held| held != num_classes)
+        .then(|| Fresh { prefix: weights.layout().head_path().to_owned(), seed: options.seed });
     if let (Some(_), Some(held)) = (&fresh_head, held) {
         tracing::warn!("the checkpoint tells {held} classes apart; the head for {num_classes} starts afresh");
     }

@@ -15,6 +15,8 @@ mod forms;
 mod hostile;
 #[path = "checkpoints/refusals.rs"]
 mod refusals;
+#[path = "checkpoints/selection.rs"]
+mod selection;
 #[path = "checkpoints/writer.rs"]
 mod writer;
 

@@ -11,9 +11,18 @@ use candle_nn::{Init, VarBuilder};
 
 use super::shown;
 use super::weights::Weights;
+use crate::nn::Initializer;
 
 /// How many tensors of a kind an error names.
 const NAMED: usize = 5;
+
+/// Tensors to initialise instead of reading them: a head for other classes.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// How their canonical names start.
+    pub prefix: String,
+    pub seed: u64,
+}
 
 /// What a network asked of its weights, to be judged when it is built.
 #[derive(Debug)]
@@ -24,8 +33,7 @@ pub struct Binding {
 #[derive(Debug)]
 struct Shared {
     weights: Weights,
-    /// Tensors whose canonical names start so are initialised afresh instead of read.
-    fresh: Option<String>,
+    fresh: Option<Fresh>,
     ledger: Mutex<Ledger>,
 }
 
@@ -42,11 +50,9 @@ impl Weights {
     /// afterwards. Each tensor is read when it is asked for and kept by the network alone. What is missing or does
     /// not fit is noted and zeros stand in, so that building goes on and [`Binding::finish`] can name all of it.
     ///
-    /// Tensors whose names start with `fresh` are initialised as the layer wishes, in place of the file's: a head for
-    /// other classes.
-    pub fn builder(&self, fresh: Option<&str>) -> (VarBuilder<'static>, Binding) {
-        let shared =
-            Arc::new(Shared { weights: self.clone(), fresh: fresh.map(str::to_owned), ledger: Mutex::default() });
+    /// What is `fresh` is initialised as the layer wishes, whatever the file holds.
+    pub fn builder(&self, fresh: Option<Fresh>) -> (VarBuilder<'static>, Binding) {
+        let shared = Arc::new(Shared { weights: self.clone(), fresh, ledger: Mutex::default() });
         let backend = Box::new(Backend(Arc::clone(&shared)));
         (VarBuilder::from_backend(backend, DType::F32, Device::Cpu), Binding { shared })
     }
@@ -60,8 +66,8 @@ impl Shared {
         write(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn is_fresh(&self, name: &str) -> bool {
-        self.fresh.as_deref().is_some_and(|prefix| name.starts_with(prefix))
+    fn fresh(&self, name: &str) -> Option<&Fresh> {
+        self.fresh.as_ref().filter(|fresh| name.starts_with(&fresh.prefix))
     }
 }
 
@@ -69,8 +75,8 @@ impl SimpleBackend for Backend {
     fn get(&self, s: Shape, name: &str, h: Init, dtype: DType, dev: &Device) -> candle_core::Result<Tensor> {
         let Self(shared) = self;
         shared.note(|ledger| ledger.asked.extend([name.to_owned()]));
-        if shared.is_fresh(name) {
-            return Ok(h.var(s, dtype, dev)?.into_inner());
+        if let Some(fresh) = shared.fresh(name) {
+            return Initializer { seed: fresh.seed }.get(s, name, h, dtype, dev);
         }
         let problem: (fn(&mut Ledger) -> &mut Vec<String>, String) = match shared.weights.shape(name) {
             None => (|ledger| &mut ledger.missing, name.to_owned()),
@@ -96,7 +102,7 @@ impl SimpleBackend for Backend {
 
     fn contains_tensor(&self, name: &str) -> bool {
         let Self(shared) = self;
-        shared.is_fresh(name) || shared.weights.shape(name).is_some()
+        shared.fresh(name).is_some() || shared.weights.shape(name).is_some()
     }
 }
 
@@ -112,7 +118,7 @@ impl Binding {
         let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let unexpected: Vec<String> = weights
             .names()
-            .filter(|(name, _)| !ledger.asked.contains(*name) && !self.shared.is_fresh(name))
+            .filter(|(name, _)| !ledger.asked.contains(*name) && self.shared.fresh(name).is_none())
             .map(|(name, _)| name.to_owned())
             .collect();
         let kinds = [

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-pub use bind::Binding;
+pub use bind::{Binding, Fresh};
 pub use element::ElementType;
 pub use layouts::Layout;
 use sniff::Kind;
@@ -73,7 +73,7 @@ impl Checkpoint {
     /// code to run, or holds no tensors.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let name = shown(&path.display().to_string());
+        let name = path.display().to_string();
         let open = || Self::parse(&name, Source::open(path)?);
         open().with_context(|| format!("cannot read the checkpoint {name}"))
     }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use candle_nn::{Init, VarBuilder};
-use tresnet::checkpoint::{Checkpoint, Weights};
+use tresnet::checkpoint::{Checkpoint, Fresh, Weights};
 
 use crate::{fixture, formula, open, writer};
 
@@ -50,13 +50,20 @@ fn one_error_lists_what_is_missing_misshapen_and_unexpected() {
 }
 
 #[test]
-fn a_fresh_head_is_initialised_as_its_layer_wishes() {
+fn a_fresh_head_is_initialised_as_its_layer_wishes_and_by_its_seed() {
     let weights = open("timm.pth").weights(false).unwrap();
-    let (builder, binding) = weights.builder(Some("head."));
-    take_all(&weights, &builder, "head.");
-    let bias = builder.get_with_hints(7, "head.fc.bias", Init::Const(0.25)).unwrap();
-    assert_eq!(bias.to_vec1::<f32>().unwrap(), [0.25; 7]);
-    binding.finish("tresnet_m").unwrap();
+    let head = |seed| {
+        let (builder, binding) = weights.builder(Some(Fresh { prefix: "head.".to_owned(), seed }));
+        take_all(&weights, &builder, "head.");
+        let bias = builder.get_with_hints(7, "head.fc.bias", Init::Const(0.25)).unwrap();
+        assert_eq!(bias.to_vec1::<f32>().unwrap(), [0.25; 7]);
+        let wish = Init::Randn { mean: 0.0, stdev: 0.01 };
+        let weight = builder.get_with_hints((7, 128), "head.fc.weight", wish).unwrap();
+        binding.finish("tresnet_m").unwrap();
+        weight.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(head(1), head(1));
+    assert_ne!(head(1), head(2));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_dict_that_holds_itself_ends() {
 }
 
 #[test]
-fn one_dict_under_a_million_names_is_looked_at_once() {
+fn one_dict_under_many_names_is_looked_at_once() {
     let mut inner = Pickle::new().raw(b"}q\x00(");
     for name in 0..30_000 {
         inner = inner.text(&name.to_string()).raw(b"N");

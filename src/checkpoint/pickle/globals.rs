@@ -104,6 +104,8 @@ const OTHERS: &[&str] = &[
     "torch.float16",
     "torch.float32",
     "torch.float64",
+    "torch.float8_e4m3fn",
+    "torch.float8_e5m2",
     "torch.int16",
     "torch.int32",
     "torch.int64",

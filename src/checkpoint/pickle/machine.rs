@@ -209,7 +209,7 @@ impl Machine {
         match globals::allowed(module, name) {
             Some(known) => self.add(Value::Global(known)),
             None => bail!(
-                "it wants to run `{}.{}`, which no weights need; nothing was run, and the file is refused. \
+                "it calls for `{}.{}`, which is no part of weights; nothing was run, and the file is refused. \
                  If you trust its origin, load it in PyTorch and save the weights alone: \
                  torch.save(model.state_dict(), \"weights.pth\")",
                 shown(module),
