@@ -1,5 +1,5 @@
 //! Times the loader on a folder: `cargo bench --bench loading -- FOLDER [WORKERS [REPEATS]]`. Prints the images a
-//! second of each repeat, one a line, for `scripts/bench-loading.py`, which sets them beside torchvision's.
+//! second of each repeat, one a line; `scripts/bench-loading.py` runs it beside torchvision's loader.
 
 use std::path::Path;
 use std::time::Instant;
@@ -31,8 +31,7 @@ fn main() -> Result<()> {
     })?;
     for _ in 0..repeats {
         let begun = Instant::now();
-        let mut loader =
-            Loader::new(source.clone(), transform, Options { batch_size: 50, workers, limit: None })?;
+        let mut loader = Loader::new(source.clone(), transform, Options { batch_size: 50, workers, limit: None })?;
         let images: usize = loader.by_ref().map(|batch| batch.size).sum();
         ensure!(images == source.len(), "{} images could not be read", source.len() - images);
         println!("{:.1}", images as f64 / begun.elapsed().as_secs_f64());
