@@ -1,5 +1,5 @@
 //! Times the loader on a folder: `cargo bench --bench loading -- FOLDER [WORKERS [REPEATS]]`. Prints the images a
-//! second of each repeat, one a line, for `scripts/bench-loading.py`, which sets them beside torchvision's.
+//! second of each repeat, one a line; `scripts/bench-loading.py` runs it beside torchvision's loader.
 
 use std::path::Path;
 use std::time::Instant;

@@ -8,6 +8,7 @@ mod jpeg;
 mod jpeg_stream;
 mod raster;
 
+use std::fmt::Display;
 use std::panic::{self, AssertUnwindSafe};
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -83,6 +84,11 @@ fn check_size(width: u64, height: u64) -> Result<()> {
         "too large: the header says {width} x {height} pixels, the most is {MOST_PIXELS}"
     );
     Ok(())
+}
+
+/// A decoder's complaint as a reason. Its own words hold those of its cause, so the chain is not kept.
+fn corrupt(error: impl Display) -> anyhow::Error {
+    anyhow!("corrupt: {error}")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 
-use super::check_size;
+use super::{check_size, corrupt};
 use crate::augment::Rgb;
 
 /// Decodes the first frame into `image`.
@@ -16,11 +16,11 @@ pub fn decode(bytes: &[u8], image: &mut Rgb) -> Result<()> {
     options.set_color_output(ColorOutput::Indexed);
     // Sizes are checked here, before the data is read.
     options.set_memory_limit(MemoryLimit::Unlimited);
-    let mut decoder = options.read_info(bytes).context("corrupt")?;
+    let mut decoder = options.read_info(bytes).map_err(corrupt)?;
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
     check_size(screen.0 as u64, screen.1 as u64)?;
 
-    let frame = decoder.next_frame_info().context("corrupt")?.context("corrupt: a GIF without a picture")?;
+    let frame = decoder.next_frame_info().map_err(corrupt)?.context("corrupt: a GIF without a picture")?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
     // What the frame leaves free has its transparent colour if it has one, else the first.
@@ -31,7 +31,7 @@ pub fn decode(bytes: &[u8], image: &mut Rgb) -> Result<()> {
     check_size(image.width as u64, image.height as u64)?;
 
     let mut numbers = vec![0; width * height];
-    decoder.read_into_buffer(&mut numbers).context("corrupt")?;
+    decoder.read_into_buffer(&mut numbers).map_err(corrupt)?;
     let palette = decoder.palette().unwrap_or_default();
     let colour = |number: u8| {
         let at = usize::from(number) * 3;

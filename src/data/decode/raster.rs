@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{MOST_PIXELS, check_size};
+use super::{MOST_PIXELS, check_size, corrupt};
 use crate::augment::Rgb;
 
 /// Decodes bytes of the kind `format` into `image`.
@@ -19,11 +19,11 @@ pub fn decode(bytes: &[u8], format: ImageFormat, image: &mut Rgb) -> Result<()> 
     // The largest honest picture, with four channels of 16 bits.
     limits.max_alloc = Some(MOST_PIXELS * 8);
     reader.limits(limits);
-    let decoder = reader.into_decoder().context("corrupt")?;
+    let decoder = reader.into_decoder().map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
 
-    let picture = DynamicImage::from_decoder(decoder).context("corrupt")?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(corrupt)?;
     (image.width, image.height) = (width as usize, height as usize);
     image.pixels.clear();
     let pixels = &mut image.pixels;
