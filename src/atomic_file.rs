@@ -30,28 +30,17 @@ impl AtomicFile {
         if target.exists() && !target.is_file() {
             let file = File::options().write(true).open(&target);
             let file = file.with_context(|| format!("cannot write {shown}"))?;
-            return Ok(Self {
-                writer: BufWriter::new(file),
-                target,
-                temporary: None,
-            });
+            return Ok(Self { writer: BufWriter::new(file), target, temporary: None });
         }
-        let Some(name) = target.file_name() else {
-            bail!("cannot write {shown}: it names no file")
-        };
+        let Some(name) = target.file_name() else { bail!("cannot write {shown}: it names no file") };
         let mut temporary_name = std::ffi::OsString::from(".");
         temporary_name.push(name);
         temporary_name.push(format!(".{}.tmp", std::process::id()));
         let temporary = target.with_file_name(temporary_name);
         let file = File::create(&temporary);
-        let file = file.with_context(|| {
-            format!("cannot write {shown}: does its folder exist, and may you write there")
-        })?;
-        Ok(Self {
-            writer: BufWriter::new(file),
-            target,
-            temporary: Some(temporary),
-        })
+        let file =
+            file.with_context(|| format!("cannot write {shown}: does its folder exist, and may you write there"))?;
+        Ok(Self { writer: BufWriter::new(file), target, temporary: Some(temporary) })
     }
 
     /// Puts the file into its place, on the disk before it is seen.
@@ -59,8 +48,7 @@ impl AtomicFile {
     /// # Errors
     /// Where the last bytes cannot be written (a full disk) or the rename fails; the message names the file.
     pub fn commit(mut self) -> Result<()> {
-        self.finish()
-            .with_context(|| format!("cannot write {}", self.target.display()))
+        self.finish().with_context(|| format!("cannot write {}", self.target.display()))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -99,9 +87,7 @@ mod tests {
 
     fn names_in(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -131,10 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no/such/folder/a.csv");
         let error = format!("{:#}", AtomicFile::create(&missing).unwrap_err());
-        assert!(
-            error.starts_with(&format!("cannot write {}", missing.display())),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("cannot write {}", missing.display())), "{error}");
         let error = AtomicFile::create(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("it is a folder; name a file"), "{error}");
     }

@@ -29,9 +29,7 @@ impl Interrupt {
     /// Where the operating system refuses the handlers.
     pub fn listen() -> Result<Self> {
         let interrupt = Self::default();
-        interrupt
-            .register()
-            .context("cannot listen to interrupts")?;
+        interrupt.register().context("cannot listen to interrupts")?;
         Ok(interrupt)
     }
 
@@ -52,11 +50,7 @@ impl Interrupt {
             let number = signal.number() as std::ffi::c_int;
             // Handlers run in this order: a second signal finds `once` set and exits; the first one sets it.
             let once = Arc::new(AtomicBool::new(false));
-            flag::register_conditional_shutdown(
-                number,
-                signal.exit_status().into(),
-                Arc::clone(&once),
-            )?;
+            flag::register_conditional_shutdown(number, signal.exit_status().into(), Arc::clone(&once))?;
             flag::register(number, once)?;
             flag::register_usize(number, Arc::clone(&self.signal), signal.number())?;
         }
@@ -99,13 +93,7 @@ mod tests {
 
     #[test]
     fn statuses_are_those_of_shells() {
-        assert_eq!(
-            (
-                Signal::Interrupt.exit_status(),
-                Signal::Terminate.exit_status()
-            ),
-            (130, 143)
-        );
+        assert_eq!((Signal::Interrupt.exit_status(), Signal::Terminate.exit_status()), (130, 143));
     }
 
     #[test]

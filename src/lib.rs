@@ -19,6 +19,7 @@ pub mod data;
 pub mod models;
 
 pub mod checkpoint;
+pub mod config;
 pub mod report;
 
 mod create;

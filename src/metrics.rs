@@ -64,10 +64,7 @@ fn top_k(scores: &[f32], k: usize) -> Vec<usize> {
 /// Softmax in f64, shifted by the maximum so that nothing overflows.
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let max = maximum(logits);
-    let powers: Vec<f64> = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - max).exp())
-        .collect();
+    let powers: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }
@@ -88,10 +85,7 @@ pub fn predict(logits: &[f32], k: usize, kind: ScoreKind) -> (Vec<usize>, Vec<f3
         ScoreKind::Logit => classes.iter().map(|&class| logits[class]).collect(),
         ScoreKind::Probability => {
             let probabilities = softmax(logits);
-            classes
-                .iter()
-                .map(|&class| probabilities[class] as f32)
-                .collect()
+            classes.iter().map(|&class| probabilities[class] as f32).collect()
         }
     };
     (classes, scores)
@@ -110,8 +104,7 @@ fn rank(scores: &[f32], label: usize) -> Option<usize> {
 
 /// `Less` where `a` comes before `b`: NaN first, then by falling score.
 fn better(a: f32, b: f32) -> Ordering {
-    b.partial_cmp(&a)
-        .unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+    b.partial_cmp(&a).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
 /// -log softmax(logits)[label] in f64; infinite where the network has no such class.
@@ -120,18 +113,12 @@ fn cross_entropy(logits: &[f32], label: usize) -> f64 {
         return f64::INFINITY;
     };
     let max = maximum(logits);
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - max).exp())
-        .sum();
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
     max + sum.ln() - f64::from(own)
 }
 
 fn maximum(logits: &[f32]) -> f64 {
-    logits
-        .iter()
-        .copied()
-        .fold(f64::NEG_INFINITY, |max, logit| max.max(f64::from(logit)))
+    logits.iter().copied().fold(f64::NEG_INFINITY, |max, logit| max.max(f64::from(logit)))
 }
 
 #[cfg(test)]
@@ -168,11 +155,7 @@ mod tests {
         assert_eq!((counts.top1(), counts.top5()), (25.0, 75.0));
         // The mean of log(sum exp) - logit[label]; those logits are 6, 5, 2 and 1.
         let log_sum = logits.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
-        assert!(
-            (counts.loss() - (log_sum - 3.5)).abs() < 1e-12,
-            "{}",
-            counts.loss()
-        );
+        assert!((counts.loss() - (log_sum - 3.5)).abs() < 1e-12, "{}", counts.loss());
     }
 
     #[test]
@@ -188,10 +171,7 @@ mod tests {
     fn a_label_beyond_the_classes_is_never_right() {
         let mut counts = Counts::default();
         counts.add(&[1.0, 2.0], 2);
-        assert_eq!(
-            (counts.images, counts.correct5, counts.loss()),
-            (1, 0, f64::INFINITY)
-        );
+        assert_eq!((counts.images, counts.correct5, counts.loss()), (1, 0, f64::INFINITY));
     }
 
     #[test]

@@ -55,17 +55,10 @@ impl Runtime {
                 bail!("--amp: this build has no half precision on the CPU; leave --amp out")
             }
             DtypeRequest::Bf16 | DtypeRequest::F16 => {
-                bail!(
-                    "--dtype {dtype}: this build has no half precision on the CPU; use --dtype f32"
-                )
+                bail!("--dtype {dtype}: this build has no half precision on the CPU; use --dtype f32")
             }
         };
-        Ok(Self {
-            device: Device::Cpu,
-            dtype: DType::F32,
-            device_reason,
-            dtype_reason,
-        })
+        Ok(Self { device: Device::Cpu, dtype: DType::F32, device_reason, dtype_reason })
     }
 
     /// The device as results name it: `cpu`, `cuda:0`.
@@ -161,26 +154,15 @@ mod tests {
 
     #[test]
     fn auto_says_what_it_chose_and_why() {
-        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto)
-            .unwrap()
-            .to_string();
-        assert!(
-            chosen.starts_with("device: cpu (auto: this build has no CUDA; "),
-            "{chosen}"
-        );
-        assert!(
-            chosen.ends_with("\ndtype: f32 (auto: the CPU computes in f32)"),
-            "{chosen}"
-        );
+        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto).unwrap().to_string();
+        assert!(chosen.starts_with("device: cpu (auto: this build has no CUDA; "), "{chosen}");
+        assert!(chosen.ends_with("\ndtype: f32 (auto: the CPU computes in f32)"), "{chosen}");
     }
 
     #[test]
     fn what_this_build_lacks_is_one_line_with_the_remedy() {
         let cuda = Runtime::choose("cuda:1".parse().unwrap(), DtypeRequest::Auto).unwrap_err();
-        assert_eq!(
-            cuda.to_string(),
-            "--device cuda:1: this build has no CUDA; use --device cpu"
-        );
+        assert_eq!(cuda.to_string(), "--device cuda:1: this build has no CUDA; use --device cpu");
         let half = Runtime::choose(DeviceRequest::Cpu, "bfloat16".parse().unwrap()).unwrap_err();
         assert!(half.to_string().ends_with("use --dtype f32"), "{half}");
     }
@@ -188,10 +170,7 @@ mod tests {
     #[test]
     fn other_words_are_refused_with_the_choices() {
         let error = "gpu".parse::<DeviceRequest>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "--device gpu: no such device; use auto, cpu, cuda or cuda:N"
-        );
+        assert_eq!(error, "--device gpu: no such device; use auto, cpu, cuda or cuda:N");
         assert!("cuda:x".parse::<DeviceRequest>().is_err());
         assert!("f64".parse::<DtypeRequest>().is_err());
     }

@@ -14,18 +14,7 @@ const FLOORS: &[(usize, &[&str])] = &[
     (3, &["data", "loss", "models", "optim"]),
     (2, &["augment", "nn"]),
     (1, &["ops"]),
-    (
-        0,
-        &[
-            "atomic_file",
-            "cli",
-            "interrupt",
-            "metrics",
-            "preprocessing",
-            "runtime",
-            "world",
-        ],
-    ),
+    (0, &["atomic_file", "cli", "interrupt", "metrics", "preprocessing", "runtime", "world"]),
 ];
 
 /// Files, or folders of them, where `unsafe` may stand; everywhere else it is refused.
@@ -43,10 +32,7 @@ fn imports_go_downward_and_never_sideways() {
             // What the crate's root re-exports (`crate::Model`) is for users of the library.
             let lower = import == room || rank(&import).is_some_and(|other| other < own);
             if !lower {
-                wrong.push(format!(
-                    "{}:{line}: `{room}` (floor {own}) may not use `{import}`",
-                    file.name
-                ));
+                wrong.push(format!("{}:{line}: `{room}` (floor {own}) may not use `{import}`", file.name));
             }
         }
     }
@@ -55,28 +41,18 @@ fn imports_go_downward_and_never_sideways() {
 
 #[test]
 fn every_room_stands_on_a_floor() {
-    let lost: Vec<String> = sources()
-        .iter()
-        .map(Source::room)
-        .filter(|room| rank(room).is_none() && room != "lib")
-        .collect();
+    let lost: Vec<String> =
+        sources().iter().map(Source::room).filter(|room| rank(room).is_none() && room != "lib").collect();
     assert!(lost.is_empty(), "add them to FLOORS: {lost:?}");
 }
 
 #[test]
 fn the_library_lists_its_rooms_in_floor_order() {
-    let library = sources()
-        .into_iter()
-        .find(|file| file.name == "lib.rs")
-        .expect("src/lib.rs is there");
+    let library = sources().into_iter().find(|file| file.name == "lib.rs").expect("src/lib.rs is there");
     let rooms: Vec<String> = library.code.lines().filter_map(declared_module).collect();
     let floors: Vec<usize> = rooms.iter().map(|room| floor(room)).collect();
     assert!(floors.is_sorted(), "{rooms:?} stand on {floors:?}");
-    let mut expected: Vec<String> = sources()
-        .iter()
-        .map(Source::room)
-        .filter(|r| r != "lib" && r != "main")
-        .collect();
+    let mut expected: Vec<String> = sources().iter().map(Source::room).filter(|r| r != "lib" && r != "main").collect();
     expected.dedup();
     let mut listed = rooms;
     listed.sort();
@@ -87,14 +63,8 @@ fn the_library_lists_its_rooms_in_floor_order() {
 fn unsafe_keeps_to_its_rooms_and_says_why() {
     let mut wrong = Vec::new();
     for file in sources() {
-        let allowed = MAY_BE_UNSAFE
-            .iter()
-            .any(|place| file.name.starts_with(place));
-        let uses = file
-            .code
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| words(line).any(|word| word == "unsafe"));
+        let allowed = MAY_BE_UNSAFE.iter().any(|place| file.name.starts_with(place));
+        let uses = file.code.lines().enumerate().filter(|(_, line)| words(line).any(|word| word == "unsafe"));
         let uses: Vec<usize> = uses.map(|(index, _)| index + 1).collect();
         if !allowed && !uses.is_empty() {
             wrong.push(format!("{}: `unsafe` on lines {uses:?}", file.name));
@@ -109,9 +79,7 @@ fn unsafe_keeps_to_its_rooms_and_says_why() {
 
 #[test]
 fn files_stay_short() {
-    let lengths = sources()
-        .into_iter()
-        .map(|file| (file.text.lines().count(), file.name));
+    let lengths = sources().into_iter().map(|file| (file.text.lines().count(), file.name));
     let long: Vec<_> = lengths.filter(|(lines, _)| *lines > LONGEST_FILE).collect();
     assert!(long.is_empty(), "over {LONGEST_FILE} lines: {long:?}");
 }
@@ -120,20 +88,13 @@ fn files_stay_short() {
 fn nothing_is_left_for_later() {
     for file in sources() {
         for unfinished in ["todo!", "unimplemented!", "dbg!"] {
-            assert!(
-                !file.code.contains(unfinished),
-                "{} holds {unfinished}",
-                file.name
-            );
+            assert!(!file.code.contains(unfinished), "{} holds {unfinished}", file.name);
         }
     }
 }
 
 fn rank(room: &str) -> Option<usize> {
-    FLOORS
-        .iter()
-        .find(|(_, rooms)| rooms.contains(&room))
-        .map(|(floor, _)| *floor)
+    FLOORS.iter().find(|(_, rooms)| rooms.contains(&room)).map(|(floor, _)| *floor)
 }
 
 /// The library's root stands above all: it names every room.
@@ -143,10 +104,6 @@ fn floor(room: &str) -> usize {
 
 /// `x` of `pub mod x;`.
 fn declared_module(line: &str) -> Option<String> {
-    let name = line
-        .trim()
-        .trim_start_matches("pub ")
-        .strip_prefix("mod ")?
-        .strip_suffix(';')?;
+    let name = line.trim().trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')?;
     Some(name.to_owned())
 }

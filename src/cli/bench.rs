@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{RuntimeArgs, TableFormat};
+use super::{RuntimeArgs, TableFormat, at_least_one};
 
 /// Prints throughput tables: images per second of the network, of loading, and of both together.
 ///
@@ -13,26 +13,16 @@ use super::{RuntimeArgs, TableFormat};
 #[derive(Args, Debug)]
 pub struct BenchArgs {
     /// Names of models, or groups: paper (the rows of the TResNet paper's tables), tresnet, resnet; comma between
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        default_value = "tresnet"
-    )]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "tresnet")]
     pub models: Vec<String>,
     /// What to measure; comma between. load is decoding and preprocessing alone, e2e all of it
-    #[arg(
-        long,
-        value_name = "MODES",
-        value_delimiter = ',',
-        default_value = "infer"
-    )]
+    #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "infer")]
     pub modes: Vec<BenchMode>,
     /// Images in a batch: N, auto (32 on the CPU), or max (the largest that fits; not built yet)
     #[arg(short, long, value_name = "N", default_value = "auto")]
     pub batch_size: String,
     /// Side of the square input in pixels [default: each model's]
-    #[arg(long, visible_alias = "img-size", value_name = "N")]
+    #[arg(long, visible_alias = "img-size", value_name = "N", value_parser = at_least_one)]
     pub input_size: Option<usize>,
     /// Folder of class folders, or a tar, for load and e2e [default: 256 synthetic JPEGs of 500x375]
     #[arg(long, value_name = "DIR")]
@@ -42,20 +32,10 @@ pub struct BenchArgs {
     pub workers: Option<usize>,
     /// Batches before the measurements, at least; warming up goes on until two batches in a row take times within
     /// 10 %, up to five times as many
-    #[arg(
-        long,
-        visible_alias = "num-warm-iter",
-        value_name = "N",
-        default_value_t = 2
-    )]
+    #[arg(long, visible_alias = "num-warm-iter", value_name = "N", default_value_t = 2)]
     pub warmup: usize,
     /// Measurements behind each figure; one is a batch, or for load and e2e a pass over the images
-    #[arg(
-        long,
-        visible_alias = "num-bench-iter",
-        value_name = "N",
-        default_value_t = 5
-    )]
+    #[arg(long, visible_alias = "num-bench-iter", value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub iters: usize,
     /// Memory of the device to plan for, with --batch-size max
     #[arg(long, value_name = "GIB")]

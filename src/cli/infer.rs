@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::RuntimeArgs;
+use super::{RuntimeArgs, at_least_one};
 
 /// Evaluates a checkpoint on an image folder: top-1, top-5, loss and images per second.
 ///
@@ -18,18 +18,13 @@ pub struct InferArgs {
     #[arg(long, value_name = "FILE")]
     pub model_path: PathBuf,
     /// Architecture; `tresnet models` lists them
-    #[arg(
-        long,
-        visible_alias = "model",
-        value_name = "NAME",
-        default_value = "tresnet_m"
-    )]
+    #[arg(long, visible_alias = "model", value_name = "NAME", default_value = "tresnet_m")]
     pub model_name: String,
     /// Number of classes [default: what the checkpoint's head says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub num_classes: Option<usize>,
     /// Input channels [default: 3; images are decoded to RGB]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub in_chans: Option<usize>,
     /// Evaluate the exponential moving average of the weights, where the checkpoint holds one
     #[arg(long)]
@@ -58,7 +53,7 @@ pub struct PreprocessingArgs {
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<PresetFlag>,
     /// Side of the square input in pixels [default: the model's]
-    #[arg(long, visible_alias = "img-size", value_name = "N")]
+    #[arg(long, visible_alias = "img-size", value_name = "N", value_parser = at_least_one)]
     pub input_size: Option<usize>,
     /// Share of the resized shorter side that the centre crop keeps [default: the model's]
     #[arg(long, visible_alias = "crop-pct", value_name = "SHARE")]
@@ -83,16 +78,16 @@ pub struct PreprocessingArgs {
 #[command(next_help_heading = "Loading")]
 pub struct LoadingArgs {
     /// Images in a batch [default: 32 on the CPU]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub batch_size: Option<usize>,
     /// Threads that decode and resize beside the network [default: one a core]
     #[arg(short = 'j', long, visible_alias = "num-workers", value_name = "N")]
     pub workers: Option<usize>,
-    /// Text file that names the class folders in the order of the network's outputs, one a line (or `name index`)
+    /// Text file that names the class folders in the order of the network's outputs, one a line
     #[arg(long, value_name = "FILE")]
     pub class_map: Option<PathBuf>,
     /// Evaluate only the first N images in dataset order
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub limit: Option<usize>,
     /// Test-time augmentation: hflip averages the logits of the image and of its mirror image
     #[arg(long, value_name = "KIND")]
@@ -107,7 +102,7 @@ pub struct ResultArgs {
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Classes an image in the predictions, best first; of equal scores the lower class comes first
-    #[arg(long, value_name = "K", default_value_t = 5)]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
     pub topk: usize,
     /// Scores in the predictions: probabilities (softmax) or logits
     #[arg(long, value_name = "KIND", default_value = "prob")]
@@ -119,12 +114,7 @@ pub struct ResultArgs {
     #[arg(long)]
     pub json: bool,
     /// Where the standard error is no terminal: a line of progress every N batches
-    #[arg(
-        long,
-        visible_alias = "log-freq",
-        value_name = "N",
-        default_value_t = 10
-    )]
+    #[arg(long, visible_alias = "log-freq", value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub log_interval: usize,
 }
 

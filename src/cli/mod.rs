@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchMode};
-pub use infer::{InferArgs, InterpolationFlag, PresetFlag, ResizeModeFlag, ScoresFlag, TtaFlag};
+pub use infer::{
+    InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag, TtaFlag,
+};
 
 /// Evaluates and measures image classifiers: TResNet and its peers.
 ///
@@ -22,12 +24,7 @@ pub use infer::{InferArgs, InterpolationFlag, PresetFlag, ResizeModeFlag, Scores
 /// Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs were unreadable and are listed; 130
 /// interrupted and 143 terminated, after what was counted so far has been written.
 #[derive(Debug, Parser)]
-#[command(
-    name = "tresnet",
-    version,
-    max_term_width = 110,
-    propagate_version = true
-)]
+#[command(name = "tresnet", version, max_term_width = 110, propagate_version = true)]
 pub struct Cli {
     #[command(flatten)]
     pub verbosity: Verbosity,
@@ -115,6 +112,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     Cli::try_parse_from(spelling::hyphenate(args))
 }
 
+/// A count that cannot be 0.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// A command line that cannot be meant: exit status 2, where any other error has 1.
 #[derive(Debug)]
 pub struct UsageError(pub String);
@@ -140,18 +146,9 @@ mod tests {
     #[test]
     fn every_flag_and_command_has_help() {
         fn check(command: &clap::Command) {
-            assert!(
-                command.get_about().is_some(),
-                "{} has no help",
-                command.get_name()
-            );
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-                assert!(
-                    arg.get_help().is_some(),
-                    "{} of {} has no help",
-                    arg.get_id(),
-                    command.get_name()
-                );
+                assert!(arg.get_help().is_some(), "{} of {} has no help", arg.get_id(), command.get_name());
             }
             command.get_subcommands().for_each(check);
         }

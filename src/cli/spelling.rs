@@ -18,10 +18,7 @@ fn hyphenate_one(arg: OsString) -> OsString {
     if !bytes.starts_with(b"--") {
         return arg;
     }
-    let name_len = bytes
-        .iter()
-        .position(|&byte| byte == b'=')
-        .unwrap_or(bytes.len());
+    let name_len = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());
     // A name that is not UTF-8 is no flag of ours: clap will say so.
     let Ok(name) = std::str::from_utf8(&bytes[..name_len]) else {
         return arg;
@@ -62,10 +59,7 @@ mod tests {
 
     #[test]
     fn short_flags_and_what_follows_two_hyphens_are_left_alone() {
-        assert_eq!(
-            spelled(&["-b=1_0", "--", "--a_b"]),
-            ["-b=1_0", "--", "--a_b"]
-        );
+        assert_eq!(spelled(&["-b=1_0", "--", "--a_b"]), ["-b=1_0", "--", "--a_b"]);
     }
 
     #[cfg(unix)]
@@ -73,9 +67,6 @@ mod tests {
     fn a_value_that_is_not_unicode_survives() {
         use std::os::unix::ffi::OsStringExt;
         let raw = OsString::from_vec(b"--val_dir=/caf\xe9_x".to_vec());
-        assert_eq!(
-            hyphenate([raw]),
-            [OsString::from_vec(b"--val-dir=/caf\xe9_x".to_vec())]
-        );
+        assert_eq!(hyphenate([raw]), [OsString::from_vec(b"--val-dir=/caf\xe9_x".to_vec())]);
     }
 }

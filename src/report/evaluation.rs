@@ -98,8 +98,7 @@ impl EvaluationReport {
     /// # Errors
     /// None is known; serialisation is fallible in general.
     pub fn json(&self) -> Result<String> {
-        let mut json =
-            serde_json::to_string_pretty(self).context("cannot write the results as JSON")?;
+        let mut json = serde_json::to_string_pretty(self).context("cannot write the results as JSON")?;
         json.push('\n');
         Ok(json)
     }
@@ -110,22 +109,13 @@ impl EvaluationReport {
     /// Where the disk refuses; the message names the file.
     pub fn write(&self, mut file: AtomicFile, path: &Path) -> Result<()> {
         use std::io::Write;
-        file.write_all(self.json()?.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        file.write_all(self.json()?.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         file.commit()
     }
 
     /// Lines for people. The last one of a complete run is the original `infer.py`'s.
     pub fn summary(&self) -> String {
-        let Accuracy {
-            images,
-            correct1,
-            correct5,
-            top1,
-            top5,
-            loss,
-            non_finite,
-        } = &self.accuracy;
+        let Accuracy { images, correct1, correct5, top1, top5, loss, non_finite } = &self.accuracy;
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", self.setting());
@@ -136,10 +126,7 @@ impl EvaluationReport {
         let _ = writeln!(text, "{}", self.speed());
         if !self.skipped.is_empty() {
             let skipped = count(self.skipped.len(), "image");
-            let _ = writeln!(
-                text,
-                "skipped: {skipped} that could not be read, left out of the counts and named above"
-            );
+            let _ = writeln!(text, "skipped: {skipped} that could not be read, left out of the counts and named above");
         }
         if *non_finite > 0 {
             let affected = count(*non_finite, "image");
@@ -150,10 +137,7 @@ impl EvaluationReport {
         }
         let _ = if self.interrupted {
             let total = self.dataset_images;
-            writeln!(
-                text,
-                "top-1 validation accuracy so far: {top1:.2} ({images} of {total} images)"
-            )
+            writeln!(text, "top-1 validation accuracy so far: {top1:.2} ({images} of {total} images)")
         } else {
             writeln!(text, "final top-1 validation accuracy: {top1:.2}")
         };
@@ -161,16 +145,7 @@ impl EvaluationReport {
     }
 
     fn setting(&self) -> String {
-        let Self {
-            model,
-            input_size,
-            interpolation,
-            crop_pct,
-            device,
-            dtype,
-            batch_size,
-            ..
-        } = self;
+        let Self { model, input_size, interpolation, crop_pct, device, dtype, batch_size, .. } = self;
         let geometry = match self.resize_mode.as_str() {
             "squash" => "squashed".to_owned(),
             mode => format!("{mode} {crop_pct}"),
@@ -183,15 +158,7 @@ impl EvaluationReport {
     }
 
     fn speed(&self) -> String {
-        let Self {
-            img_per_sec,
-            seconds,
-            loading_seconds,
-            computing_seconds,
-            waiting_seconds,
-            bottleneck,
-            ..
-        } = self;
+        let Self { img_per_sec, seconds, loading_seconds, computing_seconds, waiting_seconds, bottleneck, .. } = self;
         let workers = count(self.workers, "thread");
         format!(
             "{img_per_sec:.1} img/s: {seconds:.2} s, of which computing {computing_seconds:.2} s and waiting for images \

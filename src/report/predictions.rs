@@ -37,29 +37,17 @@ impl Predictions {
     /// # Errors
     /// A [`UsageError`] for another ending; otherwise where the file cannot be written. Both name it.
     pub fn create(path: &Path, topk: usize, scores: ScoreKind) -> Result<Self> {
-        let ending = path
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .map(str::to_ascii_lowercase);
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
         let rows = match ending.as_deref() {
-            Some("csv") => Rows::Csv(Box::new(csv::Writer::from_writer(AtomicFile::create(
-                path,
-            )?))),
+            Some("csv") => Rows::Csv(Box::new(csv::Writer::from_writer(AtomicFile::create(path)?))),
             Some("jsonl") => Rows::JsonLines(AtomicFile::create(path)?),
             _ => {
                 let shown = path.display();
-                let message = format!(
-                    "--predictions {shown}: unknown form; let the name end in .csv or .jsonl"
-                );
+                let message = format!("--predictions {shown}: unknown form; let the name end in .csv or .jsonl");
                 return Err(UsageError(message).into());
             }
         };
-        Ok(Self {
-            rows,
-            path: path.to_owned(),
-            topk,
-            scores,
-        })
+        Ok(Self { rows, path: path.to_owned(), topk, scores })
     }
 
     /// Says how many classes the network has, which bounds the ranks, and writes the header where the form has one.
@@ -73,9 +61,7 @@ impl Predictions {
             let mut header = vec!["path".to_owned(), "label".to_owned()];
             header.extend(ranks.clone().map(|rank| format!("top{rank}")));
             header.extend(ranks.map(|rank| format!("score{rank}")));
-            writer
-                .write_record(&header)
-                .with_context(|| format!("cannot write {}", self.path.display()))?;
+            writer.write_record(&header).with_context(|| format!("cannot write {}", self.path.display()))?;
         }
         Ok(())
     }
@@ -93,15 +79,7 @@ impl Predictions {
                 record.extend(scores.iter().map(f32::to_string));
                 writer.write_record(&record).map_err(anyhow::Error::from)
             }
-            Rows::JsonLines(file) => write_line(
-                file,
-                &Row {
-                    path: image,
-                    label,
-                    topk: &topk,
-                    scores: &scores,
-                },
-            ),
+            Rows::JsonLines(file) => write_line(file, &Row { path: image, label, topk: &topk, scores: &scores }),
         };
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -138,9 +116,7 @@ mod tests {
         let path = folder.path().join(name);
         let mut predictions = Predictions::create(&path, 5, scores).unwrap();
         predictions.begin(3).unwrap();
-        predictions
-            .add("a/1, \"x\".png", 0, &[0.0, 1.5, -2.0])
-            .unwrap();
+        predictions.add("a/1, \"x\".png", 0, &[0.0, 1.5, -2.0]).unwrap();
         predictions.add("b/2.png", 2, &[0.0, 0.0, 0.0]).unwrap();
         predictions.commit().unwrap();
         std::fs::read_to_string(path).unwrap()
@@ -157,18 +133,10 @@ mod tests {
     #[test]
     fn json_lines_have_the_four_keys() {
         let text = written("p.JSONL", ScoreKind::Probability);
-        let rows: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows[0]["path"], "a/1, \"x\".png");
         assert_eq!(rows[0]["topk"], serde_json::json!([1, 0, 2]));
-        let sum: f64 = rows[0]["scores"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|score| score.as_f64().unwrap())
-            .sum();
+        let sum: f64 = rows[0]["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-6, "{sum}");
         let keys: Vec<&String> = rows[1].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["path", "label", "topk", "scores"]);
@@ -176,9 +144,7 @@ mod tests {
 
     #[test]
     fn another_ending_is_wrong_usage() {
-        let error = Predictions::create(Path::new("p.txt"), 5, ScoreKind::Logit)
-            .err()
-            .unwrap();
+        let error = Predictions::create(Path::new("p.txt"), 5, ScoreKind::Logit).err().unwrap();
         assert!(error.is::<UsageError>(), "{error}");
     }
 }

@@ -33,12 +33,7 @@ impl Progress {
         } else {
             Display::Lines(interval.max(1))
         };
-        Self {
-            display,
-            total,
-            started: Instant::now(),
-            batches: 0,
-        }
+        Self { display, total, started: Instant::now(), batches: 0 }
     }
 
     /// One batch more: `done` images are behind us, read or skipped, and `counts` is what they gave.
@@ -75,23 +70,14 @@ impl Progress {
         let elapsed = self.started.elapsed();
         let left = self.total.saturating_sub(done) as f64 / done.max(1) as f64;
         let left = elapsed.mul_f64(left).as_secs();
-        format!(
-            "{done}/{} images, {}, {}:{:02} left",
-            self.total,
-            figures(counts, elapsed),
-            left / 60,
-            left % 60
-        )
+        format!("{done}/{} images, {}, {}:{:02} left", self.total, figures(counts, elapsed), left / 60, left % 60)
     }
 }
 
 fn bar(total: usize) -> ProgressBar {
-    let bar =
-        ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
     let template = "{wide_bar} {pos}/{len} images, {msg}, {eta} left";
-    bar.set_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
@@ -99,11 +85,7 @@ fn bar(total: usize) -> ProgressBar {
 /// What the images so far gave.
 fn figures(counts: &Counts, elapsed: Duration) -> String {
     let speed = counts.images as f64 / elapsed.as_secs_f64().max(1e-9);
-    format!(
-        "top-1 {:.2}, top-5 {:.2}, {speed:.1} img/s",
-        counts.top1(),
-        counts.top5()
-    )
+    format!("top-1 {:.2}, top-5 {:.2}, {speed:.1} img/s", counts.top1(), counts.top5())
 }
 
 #[cfg(test)]
@@ -116,16 +98,8 @@ mod tests {
         counts.add(&[1.0, 0.0], 0);
         counts.add(&[1.0, 0.0], 1);
         let started = Instant::now().checked_sub(Duration::from_secs(4)).unwrap();
-        let progress = Progress {
-            display: Display::Quiet,
-            total: 64,
-            started,
-            batches: 1,
-        };
+        let progress = Progress { display: Display::Quiet, total: 64, started, batches: 1 };
         let line = progress.line(2, &counts);
-        assert_eq!(
-            line,
-            "2/64 images, top-1 50.00, top-5 100.00, 0.5 img/s, 2:04 left"
-        );
+        assert_eq!(line, "2/64 images, top-1 50.00, top-5 100.00, 0.5 img/s, 2:04 left");
     }
 }

@@ -20,19 +20,10 @@ impl Table {
     /// An empty table. A heading that starts with `>` belongs to a column of numbers, which stand to the right.
     pub fn new(headings: &[&str]) -> Self {
         let column = |heading: &&str| match heading.strip_prefix('>') {
-            Some(heading) => Column {
-                heading: heading.to_owned(),
-                numeric: true,
-            },
-            None => Column {
-                heading: (*heading).to_owned(),
-                numeric: false,
-            },
+            Some(heading) => Column { heading: heading.to_owned(), numeric: true },
+            None => Column { heading: (*heading).to_owned(), numeric: false },
         };
-        Self {
-            columns: headings.iter().map(column).collect(),
-            rows: Vec::new(),
-        }
+        Self { columns: headings.iter().map(column).collect(), rows: Vec::new() }
     }
 
     /// Adds a row of as many cells as there are headings.
@@ -45,18 +36,13 @@ impl Table {
     ///
     /// # Errors
     /// What `json` or the CSV writer says.
-    pub fn render(
-        &self,
-        format: TableFormat,
-        json: impl FnOnce() -> serde_json::Value,
-    ) -> Result<String> {
+    pub fn render(&self, format: TableFormat, json: impl FnOnce() -> serde_json::Value) -> Result<String> {
         match format {
             TableFormat::Table => Ok(self.drawn()),
             TableFormat::Md => Ok(self.markdown()),
             TableFormat::Csv => self.csv().context("cannot write the table as CSV"),
             TableFormat::Json => {
-                let text = serde_json::to_string_pretty(&json())
-                    .context("cannot write the table as JSON")?;
+                let text = serde_json::to_string_pretty(&json()).context("cannot write the table as JSON")?;
                 Ok(text + "\n")
             }
         }
@@ -77,27 +63,15 @@ impl Table {
         for row in &self.rows {
             drawn.add_row(row);
         }
-        drawn
-            .lines()
-            .map(|line| line.trim_end().to_owned() + "\n")
-            .collect()
+        drawn.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
 
     fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let escaped = |cell: &String| cell.replace('|', "\\|");
-        let mut text = line(
-            self.columns
-                .iter()
-                .map(|column| escaped(&column.heading))
-                .collect(),
-        );
-        text += &line(
-            self.columns
-                .iter()
-                .map(|column| if column.numeric { "---:" } else { "---" }.to_owned())
-                .collect(),
-        );
+        let mut text = line(self.columns.iter().map(|column| escaped(&column.heading)).collect());
+        text +=
+            &line(self.columns.iter().map(|column| if column.numeric { "---:" } else { "---" }.to_owned()).collect());
         for row in &self.rows {
             text += &line(row.iter().map(escaped).collect());
         }
@@ -110,11 +84,7 @@ impl Table {
         for row in &self.rows {
             writer.write_record(row)?;
         }
-        Ok(String::from_utf8(
-            writer
-                .into_inner()
-                .map_err(csv::IntoInnerError::into_error)?,
-        )?)
+        Ok(String::from_utf8(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)?)
     }
 }
 
@@ -130,9 +100,7 @@ mod tests {
     }
 
     fn rendered(format: TableFormat) -> String {
-        sample()
-            .render(format, || serde_json::json!({"rows": []}))
-            .unwrap()
+        sample().render(format, || serde_json::json!({"rows": []})).unwrap()
     }
 
     #[test]
@@ -153,10 +121,7 @@ mod tests {
 
     #[test]
     fn csv_quotes_commas() {
-        assert_eq!(
-            rendered(TableFormat::Csv),
-            "name,params\ntresnet_m,\"31,389,032\"\na|b,7\n"
-        );
+        assert_eq!(rendered(TableFormat::Csv), "name,params\ntresnet_m,\"31,389,032\"\na|b,7\n");
     }
 
     #[test]

@@ -20,12 +20,7 @@ impl Source {
 
     /// The module of the crate's root that the file belongs to.
     pub fn room(&self) -> String {
-        self.name
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(".rs")
-            .to_owned()
+        self.name.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned()
     }
 
     /// How many modules deep the file's items are: 1 for `a.rs` and `a/mod.rs`, 2 for `a/b.rs`.
@@ -35,25 +30,14 @@ impl Source {
 
     /// Line and room of every path from the crate's root, and every `super` that climbs out of the room.
     pub fn imports(&self) -> Vec<(usize, String)> {
-        let root = if self.name == "main.rs" {
-            "tresnet::"
-        } else {
-            "crate::"
-        };
+        let root = if self.name == "main.rs" { "tresnet::" } else { "crate::" };
         let mut found = Vec::new();
         for at in self.paths(root) {
-            found.extend(
-                heads(&self.code[at + root.len()..])
-                    .into_iter()
-                    .map(|head| (at, head)),
-            );
+            found.extend(heads(&self.code[at + root.len()..]).into_iter().map(|head| (at, head)));
         }
         for at in self.paths("super::") {
             let before = &self.code[..at];
-            let chain = self.code[at..]
-                .split("::")
-                .take_while(|&segment| segment == "super")
-                .count();
+            let chain = self.code[at..].split("::").take_while(|&segment| segment == "super").count();
             // Inside braces it may stand in an inline module, one step further down.
             let inner = usize::from(before.matches('{').count() > before.matches('}').count());
             if !before.ends_with("super::") && chain >= self.depth() + inner {
@@ -61,18 +45,12 @@ impl Source {
             }
         }
         found.sort_by_key(|(at, _)| *at);
-        found
-            .into_iter()
-            .map(|(at, head)| (self.code[..at].matches('\n').count() + 1, head))
-            .collect()
+        found.into_iter().map(|(at, head)| (self.code[..at].matches('\n').count() + 1, head)).collect()
     }
 
     /// Where a path starts with `prefix`.
     fn paths<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = usize> + 'a {
-        self.code
-            .match_indices(prefix)
-            .map(|(at, _)| at)
-            .filter(|&at| starts_word(&self.code[..at]))
+        self.code.match_indices(prefix).map(|(at, _)| at).filter(|&at| starts_word(&self.code[..at]))
     }
 }
 
@@ -93,16 +71,12 @@ pub fn sources() -> Vec<Source> {
             }
         }
     }
-    files
-        .into_iter()
-        .map(|(name, text)| Source::new(name, text))
-        .collect()
+    files.into_iter().map(|(name, text)| Source::new(name, text)).collect()
 }
 
 /// Identifiers, keywords and numbers.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// First segments of a path, or of each path in a braced list.
@@ -141,11 +115,7 @@ fn without_comments_and_literals(text: &str) -> String {
             code.push(character);
             rest = &rest[character.len_utf8()..];
         } else {
-            code.extend(
-                rest[..len]
-                    .chars()
-                    .map(|c| if c == '\n' { '\n' } else { ' ' }),
-            );
+            code.extend(rest[..len].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
             rest = &rest[len..];
         }
     }
@@ -154,23 +124,15 @@ fn without_comments_and_literals(text: &str) -> String {
 
 /// Length of the comment or literal that `rest` starts with; 0 for code.
 fn blank(rest: &str, before: &str) -> usize {
-    let until = |start: usize, end: &str| {
-        rest[start..]
-            .find(end)
-            .map_or(rest.len(), |at| start + at + end.len())
-    };
+    let until = |start: usize, end: &str| rest[start..].find(end).map_or(rest.len(), |at| start + at + end.len());
     if rest.starts_with("//") {
         return rest.find('\n').unwrap_or(rest.len());
     }
     if rest.starts_with("/*") {
         return until(2, "*/");
     }
-    let hashes = rest
-        .strip_prefix('r')
-        .map(|after| after.len() - after.trim_start_matches('#').len());
-    let raw = |hashes: &usize| {
-        rest[1 + hashes..].starts_with('"') && starts_word(before.trim_end_matches('b'))
-    };
+    let hashes = rest.strip_prefix('r').map(|after| after.len() - after.trim_start_matches('#').len());
+    let raw = |hashes: &usize| rest[1 + hashes..].starts_with('"') && starts_word(before.trim_end_matches('b'));
     if let Some(hashes) = hashes.filter(raw) {
         return until(2 + hashes, &format!("\"{}", "#".repeat(hashes)));
     }
@@ -207,23 +169,10 @@ fn the_reader_sees_nested_and_inline_paths_and_no_comments() {
                 /* crate::gone */ let c = '\"'; use super::super::x; use super::y; mod tests { use super::*; }\n\
                 pub(crate) fn g<'a>(b: &'a str) { r#\"crate::raw\"# }";
     let file = Source::new("models/a.rs".into(), text.into());
-    let found: Vec<String> = file
-        .imports()
-        .into_iter()
-        .map(|(line, room)| format!("{line} {room}"))
-        .collect();
+    let found: Vec<String> = file.imports().into_iter().map(|(line, room)| format!("{line} {room}")).collect();
     assert_eq!(found, ["2 ops", "2 nn", "2 data", "4 report", "5 super"]);
-    let root = Source::new(
-        "a.rs".into(),
-        "use super::b;\nmod tests { use super::*; }".into(),
-    );
+    let root = Source::new("a.rs".into(), "use super::b;\nmod tests { use super::*; }".into());
     assert_eq!(root.imports(), [(1, "super".to_owned())]);
-    let main = Source::new(
-        "main.rs".into(),
-        "use tresnet::commands;\nfn main() { tresnet::cli::parse() }".into(),
-    );
-    assert_eq!(
-        main.imports(),
-        [(1, "commands".to_owned()), (2, "cli".to_owned())]
-    );
+    let main = Source::new("main.rs".into(), "use tresnet::commands;\nfn main() { tresnet::cli::parse() }".into());
+    assert_eq!(main.imports(), [(1, "commands".to_owned()), (2, "cli".to_owned())]);
 }
