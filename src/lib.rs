@@ -20,6 +20,7 @@ pub mod models;
 
 pub mod checkpoint;
 pub mod config;
+pub mod evaluate;
 pub mod report;
 
 mod create;

@@ -34,7 +34,7 @@ pub struct BenchArgs {
     /// 10 %, up to five times as many
     #[arg(long, visible_alias = "num-warm-iter", value_name = "N", default_value_t = 2)]
     pub warmup: usize,
-    /// Measurements behind each figure; one is a batch, or for load and e2e a pass over the images
+    /// Measurements behind each figure, each of one batch
     #[arg(long, visible_alias = "num-bench-iter", value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub iters: usize,
     /// Memory of the device to plan for, with --batch-size max

@@ -42,6 +42,7 @@ pub enum Command {
 
 /// How much is said on the standard error.
 #[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Diagnostics")]
 pub struct Verbosity {
     /// More diagnostics: -v debug, -vv trace. RUST_LOG, where set, decides instead
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]

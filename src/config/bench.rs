@@ -44,6 +44,17 @@ pub enum Mode {
     EndToEnd,
 }
 
+impl Mode {
+    /// As `--modes` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Infer => "infer",
+            Self::Load => "load",
+            Self::EndToEnd => "e2e",
+        }
+    }
+}
+
 impl BenchSettings {
     /// Fills in what the command line leaves out.
     ///

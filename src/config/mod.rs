@@ -13,7 +13,7 @@ use crate::cli::{RuntimeArgs, UsageError};
 use crate::models::{self, Variant};
 use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
 
-pub use bench::{BenchSettings, Mode};
+pub use bench::{BenchSettings, Mode, Subject};
 pub use infer::{InferSettings, ResultSettings};
 
 /// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.

@@ -44,7 +44,7 @@ impl Progress {
                 bar.set_message(figures(counts, self.started.elapsed()));
                 bar.set_position(done as u64);
             }
-            Display::Lines(interval) if self.batches % interval == 0 || done == self.total => {
+            Display::Lines(interval) if self.batches.is_multiple_of(*interval) || done == self.total => {
                 remark(&self.line(done, counts));
             }
             Display::Lines(_) | Display::Quiet => {}

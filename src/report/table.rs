@@ -1,14 +1,19 @@
-//! Tables: columns for people, Markdown, CSV.
+//! Tables: columns for people, Markdown, CSV, JSON.
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table as Drawn, presets};
+use serde_json::{Map, Value};
 
 use crate::cli::TableFormat;
 
-/// Rows of text under headings.
+/// One row for programs: bare values under the names that scripts rely on.
+pub type Record = Map<String, Value>;
+
+/// Rows, each in words for people and in values for programs.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
+    records: Vec<Record>,
 }
 
 struct Column {
@@ -23,26 +28,29 @@ impl Table {
             Some(heading) => Column { heading: heading.to_owned(), numeric: true },
             None => Column { heading: (*heading).to_owned(), numeric: false },
         };
-        Self { columns: headings.iter().map(column).collect(), rows: Vec::new() }
+        Self { columns: headings.iter().map(column).collect(), rows: Vec::new(), records: Vec::new() }
     }
 
-    /// Adds a row of as many cells as there are headings.
-    pub fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row: a cell for each heading, and the same for programs.
+    pub fn row(&mut self, cells: Vec<String>, record: Record) {
         debug_assert_eq!(cells.len(), self.columns.len());
         self.rows.push(cells);
+        self.records.push(record);
     }
 
-    /// The table as text, or in the form of JSON, which only the caller knows: `json` makes it.
+    /// The table as text. Tables and Markdown show the cells, CSV the records under the names of the first, and JSON
+    /// what `object` puts around the records.
     ///
     /// # Errors
-    /// What `json` or the CSV writer says.
-    pub fn render(&self, format: TableFormat, json: impl FnOnce() -> serde_json::Value) -> Result<String> {
+    /// None is known; serialisation is fallible in general.
+    pub fn render(&self, format: TableFormat, object: impl FnOnce(Vec<Record>) -> Value) -> Result<String> {
         match format {
             TableFormat::Table => Ok(self.drawn()),
             TableFormat::Md => Ok(self.markdown()),
             TableFormat::Csv => self.csv().context("cannot write the table as CSV"),
             TableFormat::Json => {
-                let text = serde_json::to_string_pretty(&json()).context("cannot write the table as JSON")?;
+                let object = object(self.records.clone());
+                let text = serde_json::to_string_pretty(&object).context("cannot write the table as JSON")?;
                 Ok(text + "\n")
             }
         }
@@ -69,9 +77,9 @@ impl Table {
     fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let escaped = |cell: &String| cell.replace('|', "\\|");
+        let rule = |column: &Column| if column.numeric { "---:" } else { "---" }.to_owned();
         let mut text = line(self.columns.iter().map(|column| escaped(&column.heading)).collect());
-        text +=
-            &line(self.columns.iter().map(|column| if column.numeric { "---:" } else { "---" }.to_owned()).collect());
+        text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
             text += &line(row.iter().map(escaped).collect());
         }
@@ -79,53 +87,62 @@ impl Table {
     }
 
     fn csv(&self) -> Result<String> {
+        let Some(first) = self.records.first() else { return Ok(String::new()) };
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().map(|column| &column.heading))?;
-        for row in &self.rows {
-            writer.write_record(row)?;
+        writer.write_record(first.keys())?;
+        for record in &self.records {
+            writer.write_record(first.keys().map(|key| record.get(key).map(bare).unwrap_or_default()))?;
         }
         Ok(String::from_utf8(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)?)
+    }
+}
+
+/// A value in a cell: text without quotes, nothing for null, lists with spaces between.
+fn bare(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(bare).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sample() -> Table {
-        let mut table = Table::new(&["name", ">params"]);
-        table.row(vec!["tresnet_m".into(), "31,389,032".into()]);
-        table.row(vec!["a|b".into(), "7".into()]);
-        table
-    }
+    use serde_json::json;
 
     fn rendered(format: TableFormat) -> String {
-        sample().render(format, || serde_json::json!({"rows": []})).unwrap()
+        let mut table = Table::new(&["name", ">params"]);
+        let mut row = |name: &str, cell: &str, record: Value| {
+            let Value::Object(record) = record else { unreachable!("records are objects") };
+            table.row(vec![name.into(), cell.into()], record);
+        };
+        row("tresnet_m", "31,389,032", json!({"name": "tresnet_m", "params": 31_389_032, "std": [1, 0.5]}));
+        row("a|b", "7", json!({"name": "a, b", "params": null, "std": [2]}));
+        table.render(format, |rows| json!({ "rows": rows.len() })).unwrap()
     }
 
     #[test]
     fn people_see_aligned_columns() {
-        assert_eq!(
-            rendered(TableFormat::Table),
-            "name           params\ntresnet_m  31,389,032\na|b                 7\n"
-        );
+        let expected = "name           params\ntresnet_m  31,389,032\na|b                 7\n";
+        assert_eq!(rendered(TableFormat::Table), expected);
     }
 
     #[test]
     fn markdown_escapes_bars() {
-        assert_eq!(
-            rendered(TableFormat::Md),
-            "| name | params |\n| --- | ---: |\n| tresnet_m | 31,389,032 |\n| a\\|b | 7 |\n"
-        );
+        let expected = "| name | params |\n| --- | ---: |\n| tresnet_m | 31,389,032 |\n| a\\|b | 7 |\n";
+        assert_eq!(rendered(TableFormat::Md), expected);
     }
 
     #[test]
-    fn csv_quotes_commas() {
-        assert_eq!(rendered(TableFormat::Csv), "name,params\ntresnet_m,\"31,389,032\"\na|b,7\n");
+    fn csv_holds_the_values_of_the_records() {
+        let expected = "name,params,std\ntresnet_m,31389032,1 0.5\n\"a, b\",,2\n";
+        assert_eq!(rendered(TableFormat::Csv), expected);
     }
 
     #[test]
-    fn json_is_what_the_caller_makes_of_it() {
-        assert_eq!(rendered(TableFormat::Json), "{\n  \"rows\": []\n}\n");
+    fn json_is_what_the_caller_puts_around_the_records() {
+        assert_eq!(rendered(TableFormat::Json), "{\n  \"rows\": 2\n}\n");
     }
 }
