@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// A file under construction. Dropping it without [`AtomicFile::commit`] leaves nothing behind.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl AtomicFile {
         temporary_name.push(name);
         temporary_name.push(format!(".{}.tmp", std::process::id()));
         let temporary = target.with_file_name(temporary_name);
-        let file = File::create(&temporary);
-        let file =
-            file.with_context(|| format!("cannot write {shown}: does its folder exist, and may you write there"))?;
+        let file = File::create(&temporary).map_err(|error| {
+            anyhow!("cannot write {shown}: {error}; name a file in a folder that is there and may be written")
+        })?;
         Ok(Self { writer: BufWriter::new(file), target, temporary: Some(temporary) })
     }
 

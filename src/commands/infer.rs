@@ -29,6 +29,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     // Whatever cannot be written is found before anything is computed.
     let mut outputs = Outputs::open(&settings.results)?;
     let source = source::open(&settings.val_dir, settings.class_map.as_deref())?;
+    tracing::debug!("{}: {} images of {} classes", settings.val_dir.display(), source.len(), source.classes().len());
     let model = model(&settings)?;
     check_labels(&source, &model, &settings)?;
     outputs.begin(&model)?;
@@ -86,6 +87,7 @@ fn left_out(image: &Skipped) -> String {
 fn model(settings: &InferSettings) -> Result<Model> {
     let shown = settings.model_path.display();
     let weights = Checkpoint::open(&settings.model_path)?.weights(settings.use_ema)?;
+    tracing::debug!("{shown}: {} layout, {:?} classes", weights.layout(), weights.num_classes());
     if let (Some(wanted), Some(held)) = (settings.num_classes, weights.num_classes())
         && wanted != held
     {
