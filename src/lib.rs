@@ -3,7 +3,12 @@
 //!
 //! The modules stand in floor order: each may use those above it in this list.
 
+pub mod atomic_file;
+pub mod cli;
+pub mod interrupt;
+pub mod metrics;
 pub mod preprocessing;
+pub mod runtime;
 
 pub mod ops;
 
@@ -14,6 +19,8 @@ pub mod data;
 pub mod models;
 
 pub mod checkpoint;
+pub mod config;
+pub mod evaluate;
 pub mod report;
 
 mod create;

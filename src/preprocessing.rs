@@ -62,3 +62,12 @@ impl fmt::Display for ResizeMode {
         })
     }
 }
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Paper => "paper",
+            Self::Timm => "timm",
+        })
+    }
+}

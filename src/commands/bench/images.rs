@@ -1,0 +1,43 @@
+//! Batches without end: a data set, over and over.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::Bench;
+use crate::augment::evaluation::Evaluation as Transform;
+use crate::config::Subject;
+use crate::data::loader::{Batch, Loader, Options};
+use crate::data::source::Source;
+
+/// Batches of a data set, from its beginning again where it ends.
+pub struct Endless<'a> {
+    source: &'a Arc<Source>,
+    transform: Transform,
+    options: Options,
+    loader: Loader,
+}
+
+impl<'a> Endless<'a> {
+    pub fn new(bench: &Bench<'_>, subject: &Subject, source: &'a Arc<Source>) -> Result<Self> {
+        let transform = Transform::new(&subject.preprocessing)?;
+        let batch_size = bench.settings.batch_size.min(source.len());
+        let options = Options { batch_size, workers: bench.settings.workers, limit: None };
+        let loader = Loader::new(Arc::clone(source), transform, options)?;
+        Ok(Self { source, transform, options, loader })
+    }
+
+    /// The next batch that holds an image.
+    ///
+    /// # Errors
+    /// Where a whole pass gave none.
+    pub fn next(&mut self) -> Result<Batch> {
+        for _ in 0..2 {
+            if let Some(batch) = self.loader.find(|batch| batch.size > 0) {
+                return Ok(batch);
+            }
+            self.loader = Loader::new(Arc::clone(self.source), self.transform, self.options)?;
+        }
+        anyhow::bail!("--val-dir: none of its images could be read")
+    }
+}

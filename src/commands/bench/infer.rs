@@ -1,0 +1,32 @@
+//! The network alone, in evaluation, on random pixels.
+
+use anyhow::Result;
+use candle_core::Tensor;
+
+use super::Bench;
+use super::measure::Figure;
+use crate::config::Subject;
+use crate::models::Model;
+
+pub fn measure(bench: &Bench<'_>, subject: &Subject, model: &Model) -> Result<Figure> {
+    let (batch, side, channels) = (bench.settings.batch_size, subject.preprocessing.input_size, model.in_chans());
+    let pixels = noise(batch * side * side * channels);
+    let images = Tensor::from_vec(pixels, (batch, side, side, channels), &bench.settings.runtime.device)?;
+    bench.time(|| {
+        // Reading the logits back ends the computation on any device.
+        let logits = model.forward(&images)?.to_vec2::<f32>()?;
+        Ok(logits.len())
+    })
+}
+
+/// Bytes without pattern: the same in every run (xorshift64, Marsaglia 2003).
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 56) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}

@@ -1,0 +1,111 @@
+//! Warm up until it is stable, then measure.
+
+use std::fmt;
+use std::time::Instant;
+
+use anyhow::Result;
+
+/// A median with its spread, in images per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    /// Measurements.
+    pub n: usize,
+}
+
+/// Two batches in a row are alike where the slower takes at most so much longer.
+const ALIKE: f64 = 1.1;
+/// The warm-up ends after so many times its least length, alike or not.
+const PATIENCE: usize = 5;
+
+impl Figure {
+    /// Of at least one speed.
+    fn of(mut speeds: Vec<f64>) -> Self {
+        speeds.sort_by(f64::total_cmp);
+        let n = speeds.len();
+        let at = |place: usize| speeds.get(place).copied().unwrap_or(f64::NAN);
+        // Of an even number, the mean of the middle two.
+        let median = 0.5 * (at((n.max(1) - 1) / 2) + at(n / 2));
+        Self { median, min: at(0), max: at(n.max(1) - 1), n }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { median, min, max, n } = self;
+        f.pad(&format!("{median:.1} ({min:.1} to {max:.1}, n={n})"))
+    }
+}
+
+/// Runs `batch`, which returns how many images it was: at least `warmup` times unmeasured, until two in a row take
+/// times within 10 %, then `iters` times measured. An interruption ends it after the next measurement.
+pub fn time(
+    warmup: usize,
+    iters: usize,
+    interrupted: impl Fn() -> bool,
+    mut batch: impl FnMut() -> Result<usize>,
+) -> Result<Figure> {
+    let mut speed = || -> Result<f64> {
+        let started = Instant::now();
+        let images = batch()?;
+        Ok(images as f64 / started.elapsed().as_secs_f64().max(f64::MIN_POSITIVE))
+    };
+    let mut last = f64::INFINITY;
+    for done in 1..=warmup * PATIENCE {
+        let now = speed()?;
+        let alike = now.max(last) <= ALIKE * now.min(last);
+        if interrupted() || (done >= warmup && alike) {
+            break;
+        }
+        last = now;
+    }
+    let mut speeds = Vec::with_capacity(iters);
+    while speeds.len() < iters {
+        speeds.push(speed()?);
+        if interrupted() {
+            break;
+        }
+    }
+    Ok(Figure::of(speeds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_median_stands_between_the_extremes() {
+        assert_eq!(Figure::of(vec![3.0, 1.0, 2.0]), Figure { median: 2.0, min: 1.0, max: 3.0, n: 3 });
+        assert_eq!(Figure::of(vec![4.0, 1.0, 2.0, 3.0]), Figure { median: 2.5, min: 1.0, max: 4.0, n: 4 });
+        assert_eq!(Figure::of(vec![7.0]).to_string(), "7.0 (7.0 to 7.0, n=1)");
+    }
+
+    #[test]
+    fn warming_up_goes_on_until_two_batches_are_alike() {
+        let runs = Cell::new(0);
+        // 40, 10, 40, 10 and from there 20 ms: unlike, unlike, unlike, unlike, alike.
+        let batch = || {
+            let millis = [40, 10, 40, 10].get(runs.get()).copied().unwrap_or(20);
+            runs.set(runs.get() + 1);
+            std::thread::sleep(std::time::Duration::from_millis(millis));
+            Ok(1)
+        };
+        let figure = time(2, 3, || false, batch).unwrap();
+        assert_eq!(figure.n, 3);
+        assert!((9..=13).contains(&runs.get()), "{}", runs.get());
+    }
+
+    #[test]
+    fn an_interruption_ends_the_measurements_after_one() {
+        let runs = Cell::new(0);
+        let batch = || {
+            runs.set(runs.get() + 1);
+            Ok(4)
+        };
+        let figure = time(3, 100, || true, batch).unwrap();
+        assert_eq!((figure.n, runs.get()), (1, 2));
+    }
+}

@@ -1,0 +1,226 @@
+//! `tresnet infer`: a checkpoint and a folder of images become an accuracy.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Status;
+use crate::atomic_file::AtomicFile;
+use crate::augment::evaluation::Evaluation as Transform;
+use crate::checkpoint::Checkpoint;
+use crate::cli::InferArgs;
+use crate::config::{InferSettings, ResultSettings};
+use crate::create::{ModelOptions, from_weights};
+use crate::data::Skipped;
+use crate::data::loader::{self, Loader, Statistics};
+use crate::data::source::{self, Source};
+use crate::evaluate::{self, Evaluation, Outcome};
+use crate::interrupt::Interrupt;
+use crate::models::Model;
+use crate::report::{self, EvaluationReport, Predictions, Progress, SkippedImage, Timing};
+
+pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
+    let settings = InferSettings::resolve(args)?;
+    let interrupt = Interrupt::listen()?;
+    if !quiet {
+        report::remark(&settings.runtime.to_string());
+    }
+    // Whatever cannot be written is found before anything is computed.
+    let mut outputs = Outputs::open(&settings.results)?;
+    let source = source::open(&settings.val_dir, settings.class_map.as_deref())?;
+    tracing::debug!("{}: {} images of {} classes", settings.val_dir.display(), source.len(), source.classes().len());
+    let model = model(&settings)?;
+    check_labels(&source, &model, &settings)?;
+    outputs.begin(&model)?;
+
+    let transform = Transform::new(&settings.preprocessing)?;
+    let options = loader::Options {
+        batch_size: settings.batch_size.min(source.len()),
+        workers: settings.workers,
+        limit: Some(settings.limit.min(source.len())),
+    };
+    let mut loader = Loader::new(source.clone(), transform, options)?;
+    let mut progress = Progress::start(loader.images(), settings.results.log_interval, quiet);
+    for note in source.notes() {
+        progress.say(&left_out(note));
+    }
+    let network = |images: &candle_core::Tensor| model.forward(images);
+    let options = evaluate::Options {
+        side: settings.preprocessing.input_size,
+        mirror: settings.mirror,
+        device: settings.runtime.device.clone(),
+    };
+    let run = evaluate::evaluate(network, &mut loader, &options, |outcome| {
+        outputs.add(&source, outcome)?;
+        for image in outcome.skipped {
+            progress.say(&left_out(image));
+        }
+        progress.advance(outcome.done, outcome.counts);
+        Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    progress.finish();
+
+    // A signal that came with the last batch stopped nothing.
+    let stopped = interrupt.received().filter(|_| run.done < loader.images());
+    let result = Finished { settings: &settings, model: &model, source: &source, run, loading: loader.statistics() };
+    let report = result.report(loader.images(), stopped.is_some());
+    outputs.finish(&report)?;
+    report::print(&if settings.results.json { report.json()? } else { report.summary() })?;
+    match stopped {
+        Some(signal) => {
+            report::remark(&format!("{} after {} of {} images", signal.verb(), result.run.done, loader.images()));
+            Ok(Status::Stopped(signal))
+        }
+        None if report.accuracy.images == 0 => {
+            bail!("{}: none of its images could be read", settings.val_dir.display())
+        }
+        None if report.skipped.is_empty() => Ok(Status::Done),
+        None => Ok(Status::SomeUnreadable),
+    }
+}
+
+fn left_out(image: &Skipped) -> String {
+    format!("warning: left out {}: {}", image.path, image.reason)
+}
+
+fn model(settings: &InferSettings) -> Result<Model> {
+    let shown = settings.model_path.display();
+    let weights = Checkpoint::open(&settings.model_path)?.weights(settings.use_ema)?;
+    tracing::debug!("{shown}: {} layout, {:?} classes", weights.layout(), weights.num_classes());
+    if let (Some(wanted), Some(held)) = (settings.num_classes, weights.num_classes())
+        && wanted != held
+    {
+        bail!("--num-classes {wanted}: the head of {shown} tells {held} classes apart; leave --num-classes out");
+    }
+    let options = ModelOptions {
+        num_classes: settings.num_classes,
+        mean: Some(settings.preprocessing.mean),
+        std: Some(settings.preprocessing.std),
+        ..ModelOptions::default()
+    };
+    let model = from_weights(settings.variant, &weights, &options)?;
+    ensure!(
+        model.in_chans() == RGB,
+        "{shown}: its network takes images of {} channels, and images are decoded to {RGB}",
+        model.in_chans()
+    );
+    // The input size must suit the network; better said before the first batch.
+    let size = settings.preprocessing.input_size;
+    model.macs(size).with_context(|| format!("--input-size {size} does not suit {}", settings.variant.name))?;
+    Ok(model)
+}
+
+/// Channels of a decoded image.
+const RGB: usize = 3;
+
+/// Labels that the network cannot answer are an error; answers that no label has are worth a remark.
+fn check_labels(source: &Source, model: &Model, settings: &InferSettings) -> Result<()> {
+    let (classes, outputs) = (source.classes().len(), model.num_classes());
+    let folder = settings.val_dir.display();
+    if classes > outputs {
+        let checkpoint = settings.model_path.display();
+        bail!(
+            "{folder} has {classes} classes and the network of {checkpoint} {outputs}: give the checkpoint that was \
+             trained on these classes, or --class-map"
+        );
+    }
+    if classes < outputs && settings.class_map.is_none() {
+        report::remark(&format!(
+            "warning: {folder} has {classes} classes and the network {outputs}: labels count the folders that are \
+             there; where some are missing, name all with --class-map"
+        ));
+    }
+    Ok(())
+}
+
+/// The files that a run writes.
+struct Outputs {
+    predictions: Option<Predictions>,
+    results: Option<(AtomicFile, PathBuf)>,
+}
+
+impl Outputs {
+    fn open(settings: &ResultSettings) -> Result<Self> {
+        let predictions = match &settings.predictions {
+            Some(path) => Some(Predictions::create(path, settings.topk, settings.scores)?),
+            None => None,
+        };
+        let results = match &settings.results_file {
+            Some(path) => Some((AtomicFile::create(path)?, path.clone())),
+            None => None,
+        };
+        Ok(Self { predictions, results })
+    }
+
+    fn begin(&mut self, model: &Model) -> Result<()> {
+        self.predictions.as_mut().map_or(Ok(()), |file| file.begin(model.num_classes()))
+    }
+
+    fn add(&mut self, source: &Source, outcome: &Outcome<'_>) -> Result<()> {
+        let Some(file) = &mut self.predictions else { return Ok(()) };
+        let labelled = outcome.indices.iter().zip(outcome.labels);
+        for ((&index, &label), logits) in labelled.zip(outcome.logits) {
+            let path = source.samples().get(index).map(|sample| sample.path.to_string_lossy()).unwrap_or_default();
+            file.add(&path, label, logits)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the files into their places, also after an interruption.
+    fn finish(self, report: &EvaluationReport) -> Result<()> {
+        if let Some(predictions) = self.predictions {
+            predictions.commit()?;
+        }
+        self.results.map_or(Ok(()), |(file, path)| report.write(file, &path))
+    }
+}
+
+/// Everything that the report is made from.
+struct Finished<'a> {
+    settings: &'a InferSettings,
+    model: &'a Model,
+    source: &'a Source,
+    run: Evaluation,
+    loading: Statistics,
+}
+
+impl Finished<'_> {
+    fn report(&self, dataset_images: usize, interrupted: bool) -> EvaluationReport {
+        let Self { settings, model, source, run, loading } = self;
+        let preprocessing = settings.preprocessing;
+        let skipped = source.notes().iter().chain(&run.skipped);
+        EvaluationReport {
+            model: settings.variant.name.to_owned(),
+            accuracy: (&run.counts).into(),
+            skipped: skipped.map(|s| SkippedImage { path: s.path.clone(), reason: s.reason.clone() }).collect(),
+            input_size: preprocessing.input_size,
+            crop_pct: preprocessing.crop_pct,
+            resize_mode: preprocessing.resize_mode.to_string(),
+            interpolation: preprocessing.interpolation.to_string(),
+            mean: preprocessing.mean,
+            std: preprocessing.std,
+            device: settings.runtime.device_name(),
+            dtype: settings.runtime.dtype_name().to_owned(),
+            batch_size: settings.batch_size,
+            param_count: model.param_count(),
+            timing: Timing::new(
+                run.counts.images,
+                run.elapsed,
+                run.computing,
+                loading.busy,
+                loading.waited,
+                settings.workers,
+            ),
+            interrupted,
+            dataset_images,
+            num_classes: model.num_classes(),
+            preset: settings.preset.to_string(),
+            tta: settings.mirror.then_some("hflip"),
+            use_ema: settings.use_ema,
+            val_dir: settings.val_dir.clone(),
+            model_path: settings.model_path.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}

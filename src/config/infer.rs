@@ -1,0 +1,211 @@
+//! The settings of an evaluation.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{CPU_BATCH_SIZE, numbers, runtime, usage, variant, workers};
+use crate::cli::{InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
+use crate::metrics::ScoreKind;
+use crate::models::Variant;
+use crate::preprocessing::{Interpolation, Preprocessing, Preset, ResizeMode};
+use crate::runtime::Runtime;
+
+/// Everything that `tresnet infer` needs to know.
+pub struct InferSettings {
+    pub variant: &'static Variant,
+    pub preset: Preset,
+    pub preprocessing: Preprocessing,
+    pub val_dir: PathBuf,
+    pub class_map: Option<PathBuf>,
+    pub model_path: PathBuf,
+    /// `None`: the checkpoint knows.
+    pub num_classes: Option<usize>,
+    pub use_ema: bool,
+    /// At most so many images, from the first.
+    pub limit: usize,
+    pub batch_size: usize,
+    pub workers: usize,
+    /// Average the logits of each image and of its mirror image.
+    pub mirror: bool,
+    pub results: ResultSettings,
+    pub runtime: Runtime,
+}
+
+/// What is written where.
+pub struct ResultSettings {
+    pub predictions: Option<PathBuf>,
+    pub topk: usize,
+    pub scores: ScoreKind,
+    pub results_file: Option<PathBuf>,
+    /// JSON on the standard output instead of the summary.
+    pub json: bool,
+    /// Batches between plain lines of progress.
+    pub log_interval: usize,
+}
+
+impl InferSettings {
+    /// Fills in what the command line leaves out.
+    ///
+    /// # Errors
+    /// Usage errors: an unknown model, a device that is not there, values that contradict each other.
+    pub fn resolve(args: InferArgs) -> Result<Self> {
+        let runtime = runtime(&args.runtime)?;
+        let variant = variant(&args.model_name)?;
+        let preset = match args.preprocessing.preset {
+            Some(PresetFlag::Paper) => Preset::Paper,
+            Some(PresetFlag::Timm) => Preset::Timm,
+            None => variant.preset,
+        };
+        if let Some(channels) = args.in_chans.filter(|&channels| channels != RGB) {
+            return usage(format!("--in-chans {channels}: images are decoded to {RGB} channels; leave --in-chans out"));
+        }
+        Ok(Self {
+            variant,
+            preset,
+            preprocessing: preprocessing(&args.preprocessing, variant, preset)?,
+            val_dir: args.val_dir,
+            class_map: args.loading.class_map,
+            model_path: args.model_path,
+            num_classes: args.num_classes,
+            use_ema: args.use_ema,
+            limit: args.loading.limit.unwrap_or(usize::MAX),
+            batch_size: args.loading.batch_size.unwrap_or(CPU_BATCH_SIZE),
+            workers: workers(args.loading.workers)?,
+            mirror: args.loading.tta.is_some(),
+            results: ResultSettings::resolve(args.results)?,
+            runtime,
+        })
+    }
+}
+
+impl ResultSettings {
+    fn resolve(args: ResultArgs) -> Result<Self> {
+        if args.predictions.is_some() && args.predictions == args.results_file {
+            return usage("--predictions and --results-file name the same file: give each its own");
+        }
+        Ok(Self {
+            predictions: args.predictions,
+            topk: args.topk,
+            scores: match args.scores {
+                ScoresFlag::Prob => ScoreKind::Probability,
+                ScoresFlag::Logit => ScoreKind::Logit,
+            },
+            results_file: args.results_file,
+            json: args.json,
+            log_interval: args.log_interval,
+        })
+    }
+}
+
+/// Channels of a decoded image.
+const RGB: usize = 3;
+
+/// The model's preprocessing under a preset, as the flags alter it.
+fn preprocessing(args: &PreprocessingArgs, variant: &Variant, preset: Preset) -> Result<Preprocessing> {
+    let input_size = args.input_size.unwrap_or(variant.input_size);
+    let mut chosen = variant.preprocessing(preset, input_size);
+    if let Some(share) = args.val_zoom_factor {
+        chosen.crop_pct = numbers::crop_share(share)?;
+    }
+    if let Some(filter) = args.interpolation {
+        chosen.interpolation = match filter {
+            InterpolationFlag::Bilinear => Interpolation::Bilinear,
+            InterpolationFlag::Bicubic => Interpolation::Bicubic,
+        };
+    }
+    if let Some(mode) = args.resize_mode {
+        chosen.resize_mode = match mode {
+            ResizeModeFlag::Crop => ResizeMode::Crop,
+            ResizeModeFlag::Squash => ResizeMode::Squash,
+        };
+    }
+    if let Some(mean) = &args.mean {
+        chosen.mean = numbers::three("--mean", mean)?;
+    }
+    if let Some(std) = &args.std {
+        chosen.std = numbers::three("--std", std)?;
+        if let Some(value) = chosen.std.iter().find(|value| **value <= 0.0) {
+            return usage(format!("--std {value}: a standard deviation is above 0"));
+        }
+    }
+    if chosen.resize_mode == ResizeMode::Squash && args.val_zoom_factor.is_some() {
+        return usage(
+            "--val-zoom-factor has no meaning where both sides are squashed; add --resize-mode crop or leave it out",
+        );
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command, UsageError};
+
+    fn resolved(flags: &str) -> Result<InferSettings> {
+        let line = format!("tresnet infer --val_dir=v --model_path=m.pth {flags}");
+        let parsed = cli::parse(line.split_whitespace().map(Into::into))?;
+        let Command::Infer(args) = parsed.command else { unreachable!("the line says infer") };
+        InferSettings::resolve(*args)
+    }
+
+    #[test]
+    fn the_originals_command_line_means_the_originals_preprocessing() {
+        let settings = resolved(
+            "--model_name=tresnet_m --num_classes=1000 --input_size=224 --val_zoom_factor=0.875 --batch_size=48 \
+             --num_workers=8 --remove_aa_jit",
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.variant.name, "tresnet_m");
+        assert_eq!((settings.batch_size, settings.workers, settings.num_classes), (48, 8, Some(1000)));
+        let Preprocessing { input_size, crop_pct, resize_mode, interpolation, .. } = settings.preprocessing;
+        assert_eq!((input_size, crop_pct), (224, 0.875));
+        assert_eq!((resize_mode, interpolation), (ResizeMode::Crop, Interpolation::Bilinear));
+    }
+
+    #[test]
+    fn the_papers_448_squashes_and_timms_crops() {
+        let mode = |flags: &str| resolved(flags).unwrap().preprocessing.resize_mode;
+        assert_eq!(mode("--input-size 448"), ResizeMode::Squash);
+        assert_eq!(mode("--model-name tresnet_l_448"), ResizeMode::Squash);
+        assert_eq!(mode("--model-name tresnet_l_448 --preset timm"), ResizeMode::Crop);
+        assert_eq!(mode("--model-name tresnet_m.miil_in1k_448"), ResizeMode::Crop);
+        assert_eq!(mode("--model-name tresnet_m_448 --input-size 224"), ResizeMode::Crop);
+        assert_eq!(mode("--input-size 448 --resize-mode crop"), ResizeMode::Crop);
+    }
+
+    #[test]
+    fn flags_win_over_the_models_row() {
+        let flags = "--mean 0.485,0.456,0.406 --std 0.229 0.224 0.225 --interpolation bicubic --crop-pct 0.95 -b=190";
+        let settings = resolved(flags).unwrap();
+        assert_eq!(settings.preprocessing.mean, [0.485, 0.456, 0.406]);
+        assert_eq!(settings.preprocessing.std, [0.229, 0.224, 0.225]);
+        assert_eq!(settings.preprocessing.interpolation, Interpolation::Bicubic);
+        assert_eq!((settings.preprocessing.crop_pct, settings.batch_size), (0.95, 190));
+    }
+
+    #[test]
+    fn contradictions_are_wrong_usage() {
+        for flags in [
+            "--model-name tresnet_q",
+            "--std 0,1,1",
+            "--mean 1,2",
+            "--crop-pct 1.5",
+            "--input-size 448 --crop-pct 0.9",
+            "--in-chans 1",
+            "--predictions a.csv --results-file a.csv",
+            "--device cuda:0",
+        ] {
+            let error = resolved(flags).err().unwrap();
+            assert!(error.is::<UsageError>(), "{flags}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_must_not_be_zero_are_refused_while_parsing() {
+        for flag in ["--limit", "--batch-size", "--topk", "--input-size", "--log-interval", "--num-classes"] {
+            let error = resolved(&format!("{flag} 0")).err().unwrap();
+            assert!(error.to_string().contains(flag), "{flag}: {error}");
+        }
+    }
+}

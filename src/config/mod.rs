@@ -1,0 +1,85 @@
+//! What was typed becomes what is meant: every default filled in from the model's row, every contradiction found.
+//! Below this floor nobody sees a flag, or an `Option` that means "default".
+
+mod bench;
+mod infer;
+mod numbers;
+
+use std::str::FromStr;
+
+use anyhow::Result;
+
+use crate::cli::{RuntimeArgs, UsageError};
+use crate::models::{self, Variant};
+use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
+
+pub use bench::{BenchSettings, Mode, Subject};
+pub use infer::{InferSettings, ResultSettings};
+
+/// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.
+const CPU_BATCH_SIZE: usize = 32;
+
+/// Device and compute type from `--device`, `--dtype` and `--amp`.
+fn runtime(args: &RuntimeArgs) -> Result<Runtime> {
+    let device = as_usage(DeviceRequest::from_str(&args.device))?;
+    let dtype = match (as_usage(DtypeRequest::from_str(&args.dtype))?, args.amp) {
+        (DtypeRequest::Auto, true) => DtypeRequest::AutoHalf,
+        (DtypeRequest::F32, true) => {
+            return usage("--amp means a half type and --dtype f32 none: leave one of them out");
+        }
+        (dtype, _) => dtype,
+    };
+    as_usage(Runtime::choose(device, dtype))
+}
+
+/// The row of a model's name.
+fn variant(name: &str) -> Result<&'static Variant> {
+    as_usage(models::find(name))
+}
+
+/// Threads of the loader. `0`, PyTorch's word for "no worker process", is one thread here.
+fn workers(flag: Option<usize>) -> Result<usize> {
+    const MOST: usize = 1024;
+    match flag {
+        Some(workers) if workers > MOST => usage(format!("--workers {workers}: use at most {MOST}")),
+        Some(workers) => Ok(workers.max(1)),
+        None => Ok(available_cores()),
+    }
+}
+
+/// A command line that contradicts itself.
+fn usage<T>(message: impl Into<String>) -> Result<T> {
+    Err(UsageError(message.into()).into())
+}
+
+/// An error that is the command line's fault.
+fn as_usage<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|error| UsageError(format!("{error:#}")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(device: &str, dtype: &str, amp: bool) -> RuntimeArgs {
+        RuntimeArgs { device: device.into(), dtype: dtype.into(), amp }
+    }
+
+    #[test]
+    fn what_this_build_or_the_flags_rule_out_is_wrong_usage() {
+        for (device, dtype, amp) in
+            [("cuda", "auto", false), ("tpu", "auto", false), ("cpu", "f16", false), ("cpu", "f32", true)]
+        {
+            let error = runtime(&args(device, dtype, amp)).unwrap_err();
+            assert!(error.is::<UsageError>(), "{device} {dtype} {amp}: {error}");
+        }
+        assert_eq!(runtime(&args("auto", "auto", false)).unwrap().device_name(), "cpu");
+    }
+
+    #[test]
+    fn no_workers_means_one_and_a_million_is_refused() {
+        assert_eq!(workers(Some(0)).unwrap(), 1);
+        assert!(workers(None).unwrap() >= 1);
+        assert!(workers(Some(1_000_000)).is_err());
+    }
+}

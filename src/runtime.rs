@@ -1,0 +1,177 @@
+//! Device and compute type: chosen once, with the reason, and said.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Result, anyhow, bail};
+use candle_core::{DType, Device};
+
+/// What `--device` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceRequest {
+    Auto,
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+/// What `--dtype` and `--amp` ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtypeRequest {
+    Auto,
+    /// The half type that suits the device.
+    AutoHalf,
+    F32,
+    Bf16,
+    F16,
+}
+
+/// Where and in what precision a run computes.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    pub device: Device,
+    pub dtype: DType,
+    device_reason: String,
+    dtype_reason: String,
+}
+
+impl Runtime {
+    /// Resolves the requests for this machine and build.
+    ///
+    /// # Errors
+    /// For a device or type that this build does not have; the message names the remedy.
+    pub fn choose(device: DeviceRequest, dtype: DtypeRequest) -> Result<Self> {
+        let device_reason = match device {
+            DeviceRequest::Auto => format!("auto: this build has no CUDA; {}", cores()),
+            DeviceRequest::Cpu => format!("as asked; {}", cores()),
+            DeviceRequest::Cuda(_) => {
+                bail!("--device {device}: this build has no CUDA; use --device cpu")
+            }
+        };
+        let dtype_reason = match dtype {
+            DtypeRequest::Auto => "auto: the CPU computes in f32".to_owned(),
+            DtypeRequest::F32 => "as asked".to_owned(),
+            DtypeRequest::AutoHalf => {
+                bail!("--amp: this build has no half precision on the CPU; leave --amp out")
+            }
+            DtypeRequest::Bf16 | DtypeRequest::F16 => {
+                bail!("--dtype {dtype}: this build has no half precision on the CPU; use --dtype f32")
+            }
+        };
+        Ok(Self { device: Device::Cpu, dtype: DType::F32, device_reason, dtype_reason })
+    }
+
+    /// The device as results name it: `cpu`, `cuda:0`.
+    pub fn device_name(&self) -> String {
+        match self.device.location() {
+            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        }
+    }
+
+    /// The compute type as results name it: `f32`, `f16`, `bf16`.
+    pub fn dtype_name(&self) -> &'static str {
+        self.dtype.as_str()
+    }
+}
+
+/// What was chosen and why, on two lines.
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "device: {} ({})", self.device_name(), self.device_reason)?;
+        write!(f, "dtype: {} ({})", self.dtype_name(), self.dtype_reason)
+    }
+}
+
+/// The number of threads worth starting on this machine, at least 1.
+pub fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn cores() -> String {
+    let cores = available_cores();
+    format!("{cores} core{}", if cores == 1 { "" } else { "s" })
+}
+
+impl FromStr for DeviceRequest {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refusal = || anyhow!("--device {text}: no such device; use auto, cpu, cuda or cuda:N");
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").ok_or_else(refusal)?;
+                number.parse().map(Self::Cuda).map_err(|_| refusal())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for DtypeRequest {
+    type Err = anyhow::Error;
+
+    /// Takes PyTorch's long names too.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "f32" | "float32" => Ok(Self::F32),
+            "bf16" | "bfloat16" => Ok(Self::Bf16),
+            "f16" | "float16" => Ok(Self::F16),
+            _ => bail!("--dtype {text}: no such type; use auto, f32, bf16 or f16"),
+        }
+    }
+}
+
+impl fmt::Display for DtypeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::AutoHalf => "auto half",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_says_what_it_chose_and_why() {
+        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto).unwrap().to_string();
+        assert!(chosen.starts_with("device: cpu (auto: this build has no CUDA; "), "{chosen}");
+        assert!(chosen.ends_with("\ndtype: f32 (auto: the CPU computes in f32)"), "{chosen}");
+    }
+
+    #[test]
+    fn what_this_build_lacks_is_one_line_with_the_remedy() {
+        let cuda = Runtime::choose("cuda:1".parse().unwrap(), DtypeRequest::Auto).unwrap_err();
+        assert_eq!(cuda.to_string(), "--device cuda:1: this build has no CUDA; use --device cpu");
+        let half = Runtime::choose(DeviceRequest::Cpu, "bfloat16".parse().unwrap()).unwrap_err();
+        assert!(half.to_string().ends_with("use --dtype f32"), "{half}");
+    }
+
+    #[test]
+    fn other_words_are_refused_with_the_choices() {
+        let error = "gpu".parse::<DeviceRequest>().unwrap_err().to_string();
+        assert_eq!(error, "--device gpu: no such device; use auto, cpu, cuda or cuda:N");
+        assert!("cuda:x".parse::<DeviceRequest>().is_err());
+        assert!("f64".parse::<DtypeRequest>().is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! The binary as its users meet it: what they type, what they get back, and how it ends.
+
+#[path = "cli/accuracy.rs"]
+mod accuracy;
+#[path = "cli/interruption.rs"]
+mod interruption;
+#[path = "cli/predictions.rs"]
+mod predictions;
+#[path = "cli/refusals.rs"]
+mod refusals;
+#[path = "cli/run.rs"]
+mod run;
+#[path = "cli/tables.rs"]
+mod tables;
+#[path = "cli/unreadable.rs"]
+mod unreadable;

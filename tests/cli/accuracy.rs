@@ -1,0 +1,115 @@
+//! The shipped checkpoint on the shipped digits, beside PyTorch's own evaluation of it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::run::{digits_folder, digits_tar, infer, infer_line, sample, tresnet};
+
+fn pytorch() -> Value {
+    serde_json::from_str(&fs::read_to_string(sample("resnet20-digits.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn the_shipped_sample_gives_exactly_pytorchs_count() {
+    let (ours, theirs) = (infer(&digits_tar(), &["--json"]).ended_with(0).json(), pytorch());
+    for key in ["images", "correct1", "correct5", "input_size", "crop_pct", "mean", "std"] {
+        assert_eq!(ours[key], theirs[key], "{key}");
+    }
+    let loss = |json: &Value| json["loss"].as_f64().unwrap();
+    assert!((loss(&ours) - loss(&theirs)).abs() < 1e-5, "{} and PyTorch's {}", loss(&ours), loss(&theirs));
+}
+
+#[test]
+fn every_image_gets_pytorchs_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.csv");
+    infer(&digits_tar(), &["--topk=1", "--predictions", file.to_str().unwrap()]).ended_with(0);
+    let (ours, theirs) =
+        (fs::read_to_string(file).unwrap(), fs::read_to_string(sample("resnet20-digits.csv")).unwrap());
+    assert_eq!(ours.lines().count(), 365);
+    for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+        let ((ours, our_score), (theirs, their_score)) =
+            (ours.rsplit_once(',').unwrap(), theirs.rsplit_once(',').unwrap());
+        assert_eq!(ours, theirs);
+        if let (Ok(our_score), Ok(their_score)) = (our_score.parse::<f64>(), their_score.parse::<f64>()) {
+            assert!((our_score - their_score).abs() < 1e-4, "{ours}: {our_score} and PyTorch's {their_score}");
+        }
+    }
+}
+
+#[test]
+fn the_originals_command_line_works_as_written() {
+    let folder = digits_folder();
+    let line = format!(
+        "infer --val_dir={} --model_path={} --model_name=resnet20 --num_classes=10 --input_size=32 --val_zoom_factor=1 \
+         --batch_size=48 --num_workers=8 --remove_aa_jit",
+        folder.path().display(),
+        sample("resnet20-digits.pth").display()
+    );
+    let run = tresnet(line.split(' ')).ended_with(0);
+    assert_eq!(run.stdout.lines().last(), Some("final top-1 validation accuracy: 99.73"));
+    assert!(run.stderr.starts_with("device: cpu (auto: this build has no CUDA"), "{}", run.stderr);
+    assert!(run.stderr.lines().any(|line| line.starts_with("364/364 images, top-1 99.73")), "{}", run.stderr);
+}
+
+#[test]
+fn json_and_results_file_carry_every_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.json");
+    let printed = infer(&digits_tar(), &["--json", "--results-file", file.to_str().unwrap()]).ended_with(0).json();
+    let written: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(printed, written);
+    let contract = "model images correct1 correct5 top1 top5 loss skipped input_size crop_pct resize_mode interpolation \
+                    mean std device dtype batch_size param_count seconds img_per_sec";
+    for key in contract.split_whitespace() {
+        assert!(!printed[key].is_null(), "{key} in {printed}");
+    }
+    for key in ["loading_seconds", "computing_seconds", "waiting_seconds"] {
+        assert!(printed[key].as_f64().is_some_and(|seconds| seconds >= 0.0), "{key} in {printed}");
+    }
+    assert_eq!(printed["bottleneck"], "computing");
+    assert_eq!((&printed["model"], &printed["param_count"]), (&"resnet20".into(), &272_474.into()));
+}
+
+#[test]
+fn a_limit_takes_the_first_images() {
+    let json = infer(&digits_tar(), &["--json", "--limit", "10"]).ended_with(0).json();
+    assert_eq!((&json["images"], &json["dataset_images"]), (&10.into(), &10.into()));
+}
+
+#[test]
+fn mirroring_changes_the_loss_and_is_reported() {
+    let plain = infer(&digits_tar(), &["--json", "--limit=40"]).ended_with(0).json();
+    let mirrored = infer(&digits_tar(), &["--json", "--limit=40", "--tta=hflip"]).ended_with(0).json();
+    assert_eq!((&plain["tta"], &mirrored["tta"]), (&Value::Null, &"hflip".into()));
+    assert_ne!(plain["loss"], mirrored["loss"]);
+}
+
+#[test]
+fn a_class_map_says_which_folder_is_which_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = |names: &str| {
+        let path = folder.path().join("map.txt");
+        fs::write(&path, names).unwrap();
+        let json = infer(&digits_tar(), &["--json", "--class-map", path.to_str().unwrap()]).ended_with(0).json();
+        json["correct1"].as_u64().unwrap()
+    };
+    assert_eq!(map("0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"), 363);
+    // Two names swapped: of 364 images in ten even classes, those of two are wrong now.
+    assert!((280..300).contains(&map("1\n0\n2\n3\n4\n5\n6\n7\n8\n9\n")));
+}
+
+#[test]
+fn quiet_leaves_nothing_but_results() {
+    let run = infer(&digits_tar(), &["--quiet"]).ended_with(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn a_flag_of_an_underscore_and_one_of_a_hyphen_are_one() {
+    let mut line = infer_line(&digits_tar()).to_vec();
+    line.extend(["--val_dir=elsewhere".into()]);
+    let run = tresnet(line).ended_with(2);
+    assert!(run.stderr.contains("'--val-dir <DIR>' cannot be used multiple times"), "{}", run.stderr);
+}
