@@ -27,7 +27,7 @@ const MOST_BYTES: u64 = super::decode::MOST_PIXELS * 8;
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Relative to the folder, or within the tar.
+    /// From the folder that holds the class folders on, in a tar too.
     pub path: PathBuf,
     /// Index of its class.
     pub label: usize,

@@ -149,6 +149,6 @@ mod tests {
         };
         folder.sort();
         let order: Vec<_> = folder.images.iter().map(|(path, _)| path.to_str().unwrap()).collect();
-        assert_eq!(order, ["a/B.jpg", "a/a.jpg", "a/z.jpg", "a/b-c/1.jpg", "a/b/1.jpg", "a/b/10.jpg", "a/b/2.jpg"]);
+        assert_eq!(order, ["a/B.jpg", "a/a.jpg", "a/z.jpg", "a/b/1.jpg", "a/b/10.jpg", "a/b/2.jpg", "a/b-c/1.jpg"]);
     }
 }
