@@ -29,7 +29,7 @@ pub struct ModelOptions {
     pub std: Option<[f32; 3]>,
     /// What fresh weights are drawn from.
     pub seed: u64,
-    /// Round what convolutions multiply to bf16: about twice as fast where [`bf16_is_native`], else it changes nothing.
+    /// Round what convolutions multiply to bf16: about twice as fast where the processor multiplies bf16, else it changes nothing.
     pub bf16: bool,
 }
 
@@ -92,9 +92,4 @@ fn build(
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::bf16().filter(|_| options.bf16).unwrap_or_else(Isa::detect);
     Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights, isa)
-}
-
-/// Whether this processor multiplies bf16 (on x86-64: AVX-512 BF16).
-pub fn bf16_is_native() -> bool {
-    Isa::bf16().is_some()
 }

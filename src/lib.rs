@@ -27,4 +27,4 @@ mod create;
 
 pub mod commands;
 
-pub use create::{ModelOptions, bf16_is_native, create_model, from_weights};
+pub use create::{ModelOptions, create_model, from_weights};

@@ -36,11 +36,11 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Resolves the requests for this machine and build.
+    /// Resolves the requests for this machine and build; `bf16_is_native` where the processor multiplies bf16.
     ///
     /// # Errors
     /// For a device or type that this build does not have; the message names the remedy.
-    pub fn choose(device: DeviceRequest, dtype: DtypeRequest) -> Result<Self> {
+    pub fn choose(device: DeviceRequest, dtype: DtypeRequest, bf16_is_native: bool) -> Result<Self> {
         let device_reason = match device {
             DeviceRequest::Auto => format!("auto: this build has no CUDA; {}", cores()),
             DeviceRequest::Cpu => format!("as asked; {}", cores()),
@@ -48,17 +48,19 @@ impl Runtime {
                 bail!("--device {device}: this build has no CUDA; use --device cpu")
             }
         };
-        let dtype_reason = match dtype {
-            DtypeRequest::Auto => "auto: the CPU computes in f32".to_owned(),
-            DtypeRequest::F32 => "as asked".to_owned(),
-            DtypeRequest::AutoHalf => {
-                bail!("--amp: this build has no half precision on the CPU; leave --amp out")
+        let (chosen, dtype_reason) = match dtype {
+            DtypeRequest::Auto => (DType::F32, "auto: the CPU computes in f32"),
+            DtypeRequest::F32 => (DType::F32, "as asked"),
+            DtypeRequest::AutoHalf | DtypeRequest::Bf16 if bf16_is_native => {
+                (DType::BF16, "as asked: products of bf16 pairs, summed in f32 by AVX-512 BF16")
             }
-            DtypeRequest::Bf16 | DtypeRequest::F16 => {
-                bail!("--dtype {dtype}: this build has no half precision on the CPU; use --dtype f32")
+            DtypeRequest::AutoHalf | DtypeRequest::Bf16 => {
+                (DType::F32, "bf16 was asked for, but this processor does not multiply bf16")
             }
+            DtypeRequest::F16 => bail!("--dtype {dtype}: the CPU has no f16 products; use --dtype bf16 or f32"),
         };
-        Ok(Self { device: Device::Cpu, dtype: DType::F32, device_reason, dtype_reason })
+        let dtype_reason = dtype_reason.to_owned();
+        Ok(Self { device: Device::Cpu, dtype: chosen, device_reason, dtype_reason })
     }
 
     /// The device as results name it: `cpu`, `cuda:0`.
@@ -154,17 +156,25 @@ mod tests {
 
     #[test]
     fn auto_says_what_it_chose_and_why() {
-        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto).unwrap().to_string();
+        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto, true).unwrap().to_string();
         assert!(chosen.starts_with("device: cpu (auto: this build has no CUDA; "), "{chosen}");
         assert!(chosen.ends_with("\ndtype: f32 (auto: the CPU computes in f32)"), "{chosen}");
     }
 
     #[test]
     fn what_this_build_lacks_is_one_line_with_the_remedy() {
-        let cuda = Runtime::choose("cuda:1".parse().unwrap(), DtypeRequest::Auto).unwrap_err();
+        let cuda = Runtime::choose("cuda:1".parse().unwrap(), DtypeRequest::Auto, true).unwrap_err();
         assert_eq!(cuda.to_string(), "--device cuda:1: this build has no CUDA; use --device cpu");
-        let half = Runtime::choose(DeviceRequest::Cpu, "bfloat16".parse().unwrap()).unwrap_err();
-        assert!(half.to_string().ends_with("use --dtype f32"), "{half}");
+        let half = Runtime::choose(DeviceRequest::Cpu, DtypeRequest::F16, true).unwrap_err();
+        assert!(half.to_string().ends_with("use --dtype bf16 or f32"), "{half}");
+    }
+
+    #[test]
+    fn bf16_without_its_products_falls_back_and_says_so() {
+        let choose = |native| Runtime::choose(DeviceRequest::Cpu, DtypeRequest::Bf16, native).unwrap();
+        assert_eq!(choose(true).dtype_name(), "bf16");
+        assert_eq!(choose(false).dtype_name(), "f32");
+        assert!(choose(false).to_string().contains("this processor does not multiply bf16"));
     }
 
     #[test]

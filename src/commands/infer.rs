@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::DType;
 
 use super::Status;
 use crate::atomic_file::AtomicFile;
@@ -97,6 +98,7 @@ fn model(settings: &InferSettings) -> Result<Model> {
         num_classes: settings.num_classes,
         mean: Some(settings.preprocessing.mean),
         std: Some(settings.preprocessing.std),
+        bf16: settings.runtime.dtype == DType::BF16,
         ..ModelOptions::default()
     };
     let model = from_weights(settings.variant, &weights, &options)?;

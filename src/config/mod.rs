@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use crate::cli::{RuntimeArgs, UsageError};
 use crate::models::{self, Variant};
+use crate::ops::Isa;
 use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
 
 pub use bench::{BenchSettings, Mode, Subject};
@@ -29,7 +30,7 @@ fn runtime(args: &RuntimeArgs) -> Result<Runtime> {
         }
         (dtype, _) => dtype,
     };
-    as_usage(Runtime::choose(device, dtype))
+    as_usage(Runtime::choose(device, dtype, Isa::bf16().is_some()))
 }
 
 /// The row of a model's name.

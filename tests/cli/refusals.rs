@@ -110,8 +110,8 @@ fn a_failed_run_leaves_no_files() {
 fn wrong_usage_names_the_flag() {
     for (flags, word) in [
         (&["--device=cuda"][..], "this build has no CUDA"),
-        (&["--dtype=bf16"], "--dtype f32"),
-        (&["--amp"], "--amp"),
+        (&["--dtype=f16"], "--dtype bf16 or f32"),
+        (&["--amp", "--dtype=f32"], "--amp"),
         (&["--mean=1,2"], "--mean 1,2: give three numbers"),
         (&["--std=0,1,1"], "--std 0"),
         (&["--crop-pct=2"], "--val-zoom-factor 2"),

@@ -12,6 +12,7 @@ mod synthetic;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use candle_core::DType;
 use serde_json::json;
 
 use self::measure::Figure;
@@ -116,7 +117,8 @@ impl Bench<'_> {
     }
 
     fn model(&self, subject: &Subject) -> Result<Model> {
-        create_model(subject.variant.name, &ModelOptions::default())
+        let bf16 = self.settings.runtime.dtype == DType::BF16;
+        create_model(subject.variant.name, &ModelOptions { bf16, ..ModelOptions::default() })
     }
 
     /// Times `batch`, which returns how many images it was, in the manner that the settings ask for.
