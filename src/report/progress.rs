@@ -41,8 +41,8 @@ impl Progress {
         self.batches += 1;
         match &self.display {
             Display::Bar(bar) => {
-                bar.set_message(figures(counts, self.started.elapsed()));
                 bar.set_position(done as u64);
+                bar.set_message(self.line(done, counts));
             }
             Display::Lines(interval) if self.batches.is_multiple_of(*interval) || done == self.total => {
                 remark(&self.line(done, counts));
@@ -76,9 +76,9 @@ impl Progress {
 
 fn bar(total: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{wide_bar} {pos}/{len} images, {msg}, {eta} left";
+    let template = "{wide_bar} {msg}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(500));
+    bar.set_message(format!("0/{total} images"));
     bar
 }
 
