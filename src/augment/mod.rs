@@ -1,7 +1,20 @@
 //! What happens to a decoded picture before a network sees it. One idea a file, on u8 RGB.
 
+mod affine;
+mod blend;
+mod blur;
 pub mod evaluation;
+pub mod flip;
+mod gray;
+mod hue;
+mod lookup;
+mod motion;
 pub mod resize;
+mod smooth;
+mod step;
+
+pub use motion::Motion;
+pub use step::Step;
 
 /// A decoded picture: `[height, width, 3]` bytes, rows from the top, red first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

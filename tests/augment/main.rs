@@ -1,0 +1,4 @@
+//! The training augmentations: pixels against Pillow's, meanings against timm's, chance against its distributions.
+
+mod fixtures;
+mod pixels;
