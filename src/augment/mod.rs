@@ -1,18 +1,33 @@
 //! What happens to a decoded picture before a network sees it. One idea a file, on u8 RGB.
 
 mod affine;
+pub mod augmix;
+pub mod auto_augment;
 mod blend;
 mod blur;
+mod crop;
+pub mod erase;
 pub mod evaluation;
 pub mod flip;
 mod gray;
 mod hue;
+pub mod jitter;
 mod lookup;
+pub mod magnitude;
+mod mix_pixels;
+pub mod mixing;
 mod motion;
+pub mod operation;
+pub mod policy;
+pub mod rand_augment;
 pub mod resize;
+mod sections;
 mod smooth;
 mod step;
+pub mod training;
 
+pub use crop::RandomCrop;
+pub use mix_pixels::mix_batch;
 pub use motion::Motion;
 pub use step::Step;
 
