@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::blend::blend_to;
+use super::enhance::blend_to;
 use super::magnitude::{Magnitude, Spread, Trial};
 use super::operation::{Hints, Operation};
 use super::sections::{number, sections, unknown};

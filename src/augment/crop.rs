@@ -86,3 +86,35 @@ impl RandomCrop {
 fn between((low, high): (f64, f64), share: f64) -> f64 {
     low + (high - low) * share
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_the_last_resort_are_timms() {
+        let crop = RandomCrop::new((0.08, 1.0), (3.0 / 4.0, 4.0 / 3.0), None).unwrap();
+        let text = include_str!("../../tests/fixtures/augment/crops.json");
+        let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut resorted = 0;
+        for case in fixture["crop"].as_array().unwrap() {
+            let whole = |list: &serde_json::Value| -> Vec<usize> {
+                list.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
+            };
+            let units: Vec<f64> = case["units"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+            let [width, height] = whole(&case["size"])[..] else { panic!("a size has two numbers") };
+            let tried = units.chunks(2).find_map(|two| crop.size(width, height, two[0], two[1]));
+            resorted += usize::from(tried.is_none());
+            // The fixture's whole numbers are the greatest that there are.
+            let region = tried.map_or(crop.fallback(width, height), |(w, h)| Region {
+                left: width - w,
+                top: height - h,
+                width: w,
+                height: h,
+            });
+            let found = [region.left, region.top, region.width, region.height];
+            assert_eq!(found.to_vec(), whole(&case["box"]), "{case}");
+        }
+        assert!(resorted > 5, "{resorted}");
+    }
+}

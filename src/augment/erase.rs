@@ -141,3 +141,34 @@ impl fmt::Display for EraseMode {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_rectangles_are_timms() {
+        let text = include_str!("../../tests/fixtures/augment/crops.json");
+        let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
+        for case in fixture["erased"].as_array().unwrap() {
+            let number = |key: &str| case[key].as_u64().unwrap() as usize;
+            let (side, count) = (number("side"), number("count"));
+            let mut units = case["units"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap());
+            let mut image = vec![1.0; side * side * 3];
+            let (mut right, mut bottom) = (0, 0);
+            for _ in 0..count {
+                // The fixture's whole numbers are the least that there are: every rectangle is in the corner.
+                let tried =
+                    (0..TRIES).find_map(|_| size(side, side, count, units.next().unwrap(), units.next().unwrap()));
+                let Some((width, height)) = tried else { continue };
+                (right, bottom) = (right.max(width), bottom.max(height));
+                let region = Region { left: 0, top: 0, width, height };
+                let noise = Draws::new(0, 0, 0, "noise");
+                Erase { region, mode: EraseMode::Const, noise }.apply(&mut image, side);
+            }
+            let zeros = image.iter().filter(|&&value| value == 0.0).count() / 3;
+            let extent = serde_json::json!([right, bottom]);
+            assert_eq!((zeros, &extent), (number("zeros"), &case["extent"]), "{case}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Operations that map each byte to another: a table of 256 for each channel. Pillow's `ImageOps`, byte for byte.
 
-use super::gray::mean_gray;
+use super::enhance::{blend, mean_gray};
 
 /// What becomes of each value, a table for each channel.
 pub(super) type Tables = [[u8; 256]; 3];
@@ -46,7 +46,7 @@ pub(super) fn posterize(bits: i32) -> Tables {
 
 /// `blend` of one value and each: `from + factor * (value - from)`, clipped.
 fn blended(from: u8, factor: f32) -> Tables {
-    shared(|value| super::blend::blend(from, value, factor))
+    shared(|value| blend(from, value, factor))
 }
 
 /// Towards black or away from it.

@@ -3,13 +3,12 @@
 mod affine;
 pub mod augmix;
 pub mod auto_augment;
-mod blend;
 mod blur;
 mod crop;
+mod enhance;
 pub mod erase;
 pub mod evaluation;
 pub mod flip;
-mod gray;
 mod hue;
 pub mod jitter;
 mod lookup;
@@ -22,7 +21,6 @@ pub mod policy;
 pub mod rand_augment;
 pub mod resize;
 mod sections;
-mod smooth;
 mod step;
 pub mod training;
 

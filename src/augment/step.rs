@@ -1,7 +1,7 @@
 //! One operation on a picture with everything about it decided: drawn by a policy, carried out here.
 
 use super::motion::Motion;
-use super::{Rgb, blend, blur, hue, lookup};
+use super::{Rgb, blur, enhance, hue, lookup};
 use crate::preprocessing::Interpolation;
 
 /// What to do to a picture.
@@ -48,8 +48,8 @@ impl Step {
             Self::Posterize(bits) => lookup::posterize(bits),
             Self::Contrast(factor) => lookup::contrast(pixels, factor as f32),
             Self::Brightness(factor) => lookup::brightness(factor as f32),
-            Self::Color(factor) => return blend::color(pixels, factor as f32, spare),
-            Self::Sharpness(factor) => return blend::sharpness(pixels, image.width, factor as f32, spare),
+            Self::Color(factor) => return enhance::color(pixels, factor as f32, spare),
+            Self::Sharpness(factor) => return enhance::sharpness(pixels, image.width, factor as f32, spare),
             Self::Hue(factor) => return hue::turn(image, hue::shift(factor)),
             Self::GaussianBlur(sigma) => return blur::gaussian_blur(image, sigma as f32, spare),
             Self::Move { motion, filter, fill } => return motion.apply(image, filter, fill, spare),

@@ -3,11 +3,12 @@
 use anyhow::{Result, ensure};
 
 use super::evaluation::Evaluation;
+use super::flip::Flips;
 use super::jitter::ColorJitter;
 use super::operation::Hints;
 use super::policy::{self, Policy};
 use super::resize::{Resizer, Window};
-use super::{RandomCrop, Region, Rgb, flip};
+use super::{RandomCrop, Region, Rgb};
 use crate::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 use crate::random::Draws;
 
@@ -64,8 +65,7 @@ enum Course {
 #[derive(Clone, Debug)]
 struct Augmentation {
     crop: RandomCrop,
-    hflip: f64,
-    vflip: f64,
+    flips: Flips,
     policy: Option<Policy>,
     jitter: Option<ColorJitter>,
 }
@@ -94,17 +94,13 @@ impl Training {
                 Preprocessing { input_size: side, crop_pct: 1.0, resize_mode, interpolation, mean, std: [1.0; 3] };
             return Ok(Self { side, course: Course::Plain(Evaluation::new(&whole)?) });
         }
-        for (flag, probability) in [("--hflip", settings.hflip), ("--vflip", settings.vflip)] {
-            ensure!((0.0..=1.0).contains(&probability), "{flag} {probability}: give a probability from 0 to 1");
-        }
         let name = settings.auto_augment.as_deref().filter(|name| !name.is_empty());
         let hints = Hints::new(side, mean, settings.interpolation);
         let policy = name.map(|name| Policy::parse(name, hints)).transpose()?;
         let jitters = !settings.color_jitter.is_empty() && name.is_none_or(|name| name.contains("3a"));
         let augmentation = Augmentation {
             crop: RandomCrop::new(settings.scale, settings.ratio, settings.interpolation)?,
-            hflip: settings.hflip,
-            vflip: settings.vflip,
+            flips: Flips::new(settings.hflip, settings.vflip)?,
             policy,
             jitter: if jitters { Some(ColorJitter::new(&settings.color_jitter)?) } else { None },
         };
@@ -153,12 +149,7 @@ impl Augmentation {
         canvas.pixels.resize(side * side * 3, 0);
         let whole = Window { columns: 0..side, rows: 0..side };
         resizer.resize_window(image.cut(region), (side, side), filter, &whole, &mut canvas.pixels, side * 3);
-        if draws.chance(self.hflip) {
-            flip::horizontally(canvas);
-        }
-        if draws.chance(self.vflip) {
-            flip::vertically(canvas);
-        }
+        self.flips.apply(canvas, draws);
         if let Some(policy) = &self.policy {
             policy.apply(canvas, draws, room);
         }

@@ -11,8 +11,8 @@ use tresnet::augment::rand_augment::RandAugment;
 use tresnet::augment::{Motion, Region, Step, mix_batch};
 use tresnet::random::Draws;
 
-use crate::fixtures::{difference, json, numbers, picture};
 use crate::pixels::step;
+use crate::{difference, json, numbers, picture};
 
 /// A side of 224 makes 100 pixels of a full shift, which is what the fixture has.
 fn hints() -> Hints {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tresnet::augment::{Motion, Rgb, Step, flip};
 use tresnet::preprocessing::Interpolation;
 
-use crate::fixtures::{difference, json, numbers, picture};
+use crate::{difference, json, numbers, picture};
 
 /// Carries out what a fixture describes.
 fn perform(case: &Value, image: &mut Rgb) {
