@@ -26,9 +26,15 @@ pub fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A standard normal variate (Box and Muller 1958).
+/// A standard normal variate.
 pub fn normal(bits: u64) -> f64 {
+    normals(bits).0
+}
+
+/// Two independent standard normal variates (Box and Muller 1958).
+pub fn normals(bits: u64) -> (f64, f64) {
     // 1 - unit is in (0, 1], where the logarithm is finite.
     let radius = (-2.0 * (1.0 - unit(bits)).ln()).sqrt();
-    radius * (std::f64::consts::TAU * unit(mix(bits))).cos()
+    let (sin, cos) = (std::f64::consts::TAU * unit(mix(bits))).sin_cos();
+    (radius * cos, radius * sin)
 }

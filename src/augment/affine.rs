@@ -1,27 +1,24 @@
 //! Pillow's `Image.transform` by an affine map, byte for byte: no antialiasing, f64, and a cubic of its own.
 
+mod lanes;
+
+use self::lanes::Lanes;
 use super::Rgb;
-use crate::ops::vectorized;
 use crate::preprocessing::Interpolation;
 
 /// Where an output pixel lies in the source: `x' = m[0] x + m[1] y + m[2]`, `y' = m[3] x + m[4] y + m[5]`, between
 /// the centres of pixels.
 pub(super) type Matrix = [f64; 6];
 
-/// A pixel's channels and a fourth number without meaning, so that they fill a vector.
-type Lanes = [f64; 4];
-
 /// Moves the picture; what comes from outside it is `fill`.
 pub(super) fn transform(image: &mut Rgb, matrix: &Matrix, filter: Interpolation, fill: [u8; 3], spare: &mut Vec<u8>) {
-    spare.clear();
-    spare.extend_from_slice(&image.pixels);
-    // A pixel is read as four bytes.
+    std::mem::swap(&mut image.pixels, spare);
+    image.pixels.resize(spare.len() + 1, 0);
+    // A pixel is read and written as four bytes.
     spare.push(0);
     let source = Source { pixels: spare, width: image.width, height: image.height };
-    match filter {
-        Interpolation::Bilinear => bilinear(source, matrix, fill, &mut image.pixels),
-        Interpolation::Bicubic => bicubic(source, matrix, fill, &mut image.pixels),
-    }
+    lanes::dispatch(source, matrix, filter, fill, &mut image.pixels);
+    image.pixels.pop();
 }
 
 #[derive(Clone, Copy)]
@@ -33,11 +30,75 @@ struct Source<'a> {
 }
 
 /// A point within the picture: the pixel above and to the left of it, which may lie outside, and how far it is from it.
+#[derive(Clone, Copy)]
 struct Point {
     column: isize,
     row: isize,
     right: f64,
     down: f64,
+}
+
+/// A filter. Its methods are all inlined, and free of closures, so that they are compiled for the lanes' processor.
+trait Filter {
+    /// The pixel at a point.
+    fn at<L: Lanes>(source: Source<'_>, point: Point) -> L;
+}
+
+struct Bilinear;
+
+impl Bilinear {
+    #[inline(always)]
+    fn line<L: Lanes>(source: Source<'_>, point: Point, step: isize) -> L {
+        let [left, right] = source.neighbours::<L, 2>(point.row + step, point.column);
+        left.towards(right, point.right)
+    }
+}
+
+impl Filter for Bilinear {
+    #[inline(always)]
+    fn at<L: Lanes>(source: Source<'_>, point: Point) -> L {
+        let upper = Self::line::<L>(source, point, 0);
+        // No way down is no step: the lower row would add zero.
+        if point.down == 0.0 { upper } else { upper.towards(Self::line(source, point, 1), point.down) }
+    }
+}
+
+struct Bicubic;
+
+impl Bicubic {
+    #[inline(always)]
+    fn line<L: Lanes>(source: Source<'_>, point: Point, step: isize) -> L {
+        let taps = source.neighbours::<L, 4>(point.row + step, point.column - 1);
+        if point.right == 0.0 { taps[1] } else { L::cubic(taps, point.right) }
+    }
+}
+
+impl Filter for Bicubic {
+    #[inline(always)]
+    fn at<L: Lanes>(source: Source<'_>, point: Point) -> L {
+        let here = Self::line(source, point, 0);
+        if point.down == 0.0 {
+            return here;
+        }
+        let (above, below) = (Self::line(source, point, -1), Self::line(source, point, 1));
+        L::cubic([above, here, below, Self::line(source, point, 2)], point.down)
+    }
+}
+
+/// Fills `to`, one byte longer than the picture.
+#[inline(always)]
+fn sample<L: Lanes, F: Filter>(source: Source<'_>, matrix: &Matrix, fill: [u8; 3], to: &mut [u8]) {
+    let outside = [fill[0], fill[1], fill[2], 0];
+    for y in 0..source.height {
+        for x in 0..source.width {
+            // The fourth byte is the next pixel's, whose turn comes later. There is one behind the last.
+            let Some(to) = to[(y * source.width + x) * 3..].first_chunk_mut() else { return };
+            *to = match source.point(matrix, x, y) {
+                Some(point) => F::at::<L>(source, point).bytes(),
+                None => outside,
+            };
+        }
+    }
 }
 
 impl Source<'_> {
@@ -57,94 +118,24 @@ impl Source<'_> {
         Some(Point { column, row, right: across - column as f64, down: along - row as f64 })
     }
 
-    /// Byte offset of the row nearest to `row`.
+    /// `N` pixels of a row from `column` on; what lies outside is the nearest that does not.
     #[inline(always)]
-    fn row(self, row: isize) -> usize {
-        row.clamp(0, self.height as isize - 1) as usize * self.width * 3
-    }
-
-    /// Byte offset in its row of the pixel nearest to `column`.
-    #[inline(always)]
-    fn column(self, column: isize) -> usize {
-        column.clamp(0, self.width as isize - 1) as usize * 3
-    }
-
-    #[inline(always)]
-    fn pixel(self, at: usize) -> Lanes {
-        let bytes = &self.pixels[at..at + 4];
-        std::array::from_fn(|lane| f64::from(bytes[lane]))
-    }
-}
-
-vectorized! {
-    fn bilinear(source: Source<'_>, matrix: &Matrix, fill: [u8; 3], to: &mut [u8]) {
-        for (y, row) in to.chunks_exact_mut(source.width * 3).enumerate() {
-            for (x, to) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let Some(point) = source.point(matrix, x, y) else {
-                    *to = fill;
-                    continue;
-                };
-                let columns = [0, 1].map(|step| source.column(point.column + step));
-                let along_row = |row: isize| {
-                    let start = source.row(row);
-                    let [left, right] = columns.map(|column| source.pixel(start + column));
-                    between(left, right, point.right)
-                };
-                let upper = along_row(point.row);
-                // Halfway to nowhere is no step: the lower row then adds zero.
-                let value =
-                    if point.down == 0.0 { upper } else { between(upper, along_row(point.row + 1), point.down) };
-                *to = bytes(value);
+    fn neighbours<L: Lanes, const N: usize>(self, row: isize, column: isize) -> [L; N] {
+        let start = row.clamp(0, self.height as isize - 1) as usize * self.width * 3;
+        let mut pixels = [L::load([0; 4]); N];
+        if column >= 0 && (column as usize) + N <= self.width {
+            let at = start + column as usize * 3;
+            let bytes = &self.pixels[at..at + 3 * N + 1];
+            for (n, pixel) in pixels.iter_mut().enumerate() {
+                *pixel = L::load([bytes[3 * n], bytes[3 * n + 1], bytes[3 * n + 2], bytes[3 * n + 3]]);
+            }
+        } else {
+            for (n, pixel) in pixels.iter_mut().enumerate() {
+                let at = start + (column + n as isize).clamp(0, self.width as isize - 1) as usize * 3;
+                let bytes = &self.pixels[at..at + 4];
+                *pixel = L::load([bytes[0], bytes[1], bytes[2], bytes[3]]);
             }
         }
+        pixels
     }
-}
-
-vectorized! {
-    fn bicubic(source: Source<'_>, matrix: &Matrix, fill: [u8; 3], to: &mut [u8]) {
-        for (y, row) in to.chunks_exact_mut(source.width * 3).enumerate() {
-            for (x, to) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let Some(point) = source.point(matrix, x, y) else {
-                    *to = fill;
-                    continue;
-                };
-                let columns = [-1, 0, 1, 2].map(|step| source.column(point.column + step));
-                let along_row = |row: isize| {
-                    let start = source.row(row);
-                    if point.right == 0.0 {
-                        return source.pixel(start + columns[1]);
-                    }
-                    cubic(columns.map(|column| source.pixel(start + column)), point.right)
-                };
-                let value = if point.down == 0.0 {
-                    along_row(point.row)
-                } else {
-                    cubic([-1, 0, 1, 2].map(|step| along_row(point.row + step)), point.down)
-                };
-                *to = bytes(value);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn between(a: Lanes, b: Lanes, share: f64) -> Lanes {
-    std::array::from_fn(|lane| a[lane] + (b[lane] - a[lane]) * share)
-}
-
-/// Cubic convolution with a = -1, where the resize has -0.5; `share` of the way from the second tap to the third.
-#[inline(always)]
-fn cubic([a, b, c, d]: [Lanes; 4], share: f64) -> Lanes {
-    std::array::from_fn(|lane| {
-        let (a, b, c, d) = (a[lane], b[lane], c[lane], d[lane]);
-        let second = 2.0 * (a - b) + c - d;
-        let third = -a + b - c + d;
-        b + share * ((-a + c) + share * (second + share * third))
-    })
-}
-
-/// Clipped and truncated.
-#[inline(always)]
-fn bytes(value: Lanes) -> [u8; 3] {
-    std::array::from_fn(|lane| value[lane].clamp(0.0, 255.0) as i32 as u8)
 }

@@ -109,11 +109,15 @@ impl Erase {
         let Region { left, top, width: w, height: h } = self.region;
         assert!(left + w <= width, "{:?} leaves a picture {width} wide", self.region);
         let mut noise = self.noise.clone();
-        let mut normal = || noise.normal(0.0, 1.0) as f32;
-        let color = if self.mode == EraseMode::Rand { [normal(), normal(), normal()] } else { [0.0; 3] };
+        let mut color = [0.0; 3];
+        if self.mode == EraseMode::Rand {
+            noise.fill_normal(&mut color);
+        }
         for row in image.chunks_exact_mut(width * 3).skip(top).take(h) {
-            for pixel in row[left * 3..][..w * 3].as_chunks_mut::<3>().0 {
-                *pixel = if self.mode == EraseMode::Pixel { [normal(), normal(), normal()] } else { color };
+            let erased = &mut row[left * 3..][..w * 3];
+            match self.mode {
+                EraseMode::Pixel => noise.fill_normal(erased),
+                EraseMode::Const | EraseMode::Rand => erased.as_chunks_mut().0.fill(color),
             }
         }
     }

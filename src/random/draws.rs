@@ -1,6 +1,6 @@
 //! A sequence of draws: numbers, choices and variates.
 
-use super::{GAMMA, fnv1a, mix, normal, unit};
+use super::{GAMMA, fnv1a, mix, normal, normals, unit};
 
 /// A sequence of draws that belongs to one thing in one epoch.
 #[derive(Clone, Debug)]
@@ -54,6 +54,17 @@ impl Draws {
     /// A normal variate.
     pub fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
         mean + deviation * normal(self.bits())
+    }
+
+    /// Fills `values` with standard normal variates.
+    pub fn fill_normal(&mut self, values: &mut [f32]) {
+        for two in values.chunks_mut(2) {
+            let (first, second) = normals(self.bits());
+            two[0] = first as f32;
+            if let Some(value) = two.get_mut(1) {
+                *value = second as f32;
+            }
+        }
     }
 
     /// The logarithm of a gamma variate of scale 1 and a `shape` above 0 (Marsaglia and Tsang 2000): small shapes
