@@ -15,7 +15,7 @@ mod x86;
 use std::ops::Range;
 
 use self::taps::Taps;
-use super::Rgb;
+use super::View;
 use crate::preprocessing::Interpolation;
 
 /// Bytes a pixel.
@@ -80,23 +80,24 @@ impl Resizer {
         Self { instructions, across: Taps::default(), down: Taps::default(), between: Vec::new() }
     }
 
-    /// Resizes `image` to `width` x `height` and writes the `window` of that into `out`, whose rows lie `pitch` bytes
-    /// apart and which starts at the window's first pixel.
+    /// Resizes `image`, a picture or a rectangle of one, to `width` x `height` and writes the `window` of that into
+    /// `out`, whose rows lie `pitch` bytes apart and which starts at the window's first pixel. What lies around the
+    /// rectangle plays no part: it is cut out first, then resized.
     ///
     /// # Panics
     ///
     /// When the picture is empty, the window leaves the resized picture, or `out` is too short: the caller's mistakes.
-    pub fn resize_window(
+    pub fn resize_window<'a>(
         &mut self,
-        image: &Rgb,
+        image: impl Into<View<'a>>,
         (width, height): (usize, usize),
         filter: Interpolation,
         window: &Window,
         out: &mut [u8],
         pitch: usize,
     ) {
+        let image = image.into();
         assert!(image.width > 0 && image.height > 0, "an empty picture");
-        assert!(image.pixels.len() >= image.height * image.width * CHANNELS, "a picture shorter than it says");
         assert!(window.columns.end <= width && window.rows.end <= height, "a window beyond the resized picture");
         let (columns, rows) = (window.columns.clone(), window.rows.clone());
         if columns.is_empty() || rows.is_empty() {
@@ -107,7 +108,7 @@ impl Resizer {
         let columns = if wider { self.across.prepare(image.width, width, columns, filter) } else { columns };
         let rows = if taller { self.down.prepare(image.height, height, rows, filter) } else { rows };
 
-        let source_pitch = image.width * CHANNELS;
+        let source_pitch = image.pitch;
         let start = rows.start * source_pitch + columns.start * CHANNELS;
         let source = Lines { bytes: &image.pixels[start..], pitch: source_pitch };
         let to = LinesMut { bytes: out, pitch, count: window.rows.len() };

@@ -30,4 +30,5 @@ pub use pool::{
 };
 pub use shape::Shape;
 pub use simd::Isa;
+pub(crate) use simd::vectorized;
 pub use squeeze_excite::{Gate, SqueezeExcite};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::augment::{Region, Rgb};
 
 /// A picture of noise; the generator is an LCG (Knuth's MMIX constants).
 fn noise(width: usize, height: usize, seed: u64) -> Rgb {
@@ -97,5 +98,25 @@ fn one_colour_stays_one_colour() {
         let image = Rgb { width: 31, height: 17, pixels: [200, 3, 255].repeat(31 * 17) };
         let out = resized(&mut Resizer::new(), &image, (77, 5), filter, whole((77, 5)));
         assert_eq!(out, [200, 3, 255].repeat(77 * 5), "{filter}");
+    }
+}
+
+#[test]
+fn a_rectangle_is_resized_as_if_it_were_all_there_is() {
+    let image = noise(61, 47, 3);
+    let regions = [(0, 0, 61, 47), (7, 5, 31, 29), (30, 18, 31, 29), (60, 46, 1, 1), (0, 40, 61, 7), (52, 0, 9, 47)];
+    for mut resizer in [Resizer::with(Instructions::Scalar), Resizer::new()] {
+        for (left, top, width, height) in regions {
+            let region = Region { left, top, width, height };
+            let rows = image.pixels.chunks(61 * CHANNELS).skip(top).take(height);
+            let pixels = rows.flat_map(|row| row[left * CHANNELS..][..width * CHANNELS].to_vec()).collect();
+            let alone = Rgb { width, height, pixels };
+            for (filter, to) in FILTERS.into_iter().flat_map(|f| [(f, (24, 24)), (f, (width, 50)), (f, (50, height))]) {
+                let expected = resized(&mut resizer, &alone, to, filter, whole(to));
+                let mut out = vec![0; to.0 * to.1 * CHANNELS];
+                resizer.resize_window(image.cut(region), to, filter, &whole(to), &mut out, to.0 * CHANNELS);
+                assert_eq!(out, expected, "{region:?} to {to:?}, {filter}");
+            }
+        }
     }
 }

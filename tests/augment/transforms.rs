@@ -1,0 +1,143 @@
+//! Whole transforms: against timm's where nothing is drawn, against themselves where much is.
+
+use tresnet::augment::resize::{Resizer, Window};
+use tresnet::augment::training::{Training, TrainingSettings, Workspace};
+use tresnet::augment::{Region, Rgb};
+use tresnet::preprocessing::Interpolation;
+use tresnet::random::Draws;
+
+use crate::{difference, json, numbers, picture};
+
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// What the transform makes of `image` at `place` of epoch 3.
+fn transformed(training: &Training, image: &Rgb, place: u64, workspace: &mut Workspace) -> Vec<u8> {
+    let mut out = vec![0; training.side() * training.side() * 3];
+    training.apply(image, &mut Draws::new(42, 3, place, "image"), workspace, &mut out);
+    out
+}
+
+#[test]
+fn a_resized_crop_is_torchvisions() {
+    for case in json("transforms.json")["resized"].as_array().unwrap() {
+        let [left, top, width, height] = numbers(&case["box"])[..] else { panic!("a box has four numbers") };
+        let [left, top, width, height] = [left, top, width, height].map(|number| number as usize);
+        let bilinear = case["filter"] == "bilinear";
+        let filter = if bilinear { Interpolation::Bilinear } else { Interpolation::Bicubic };
+        let image = picture(case["image"].as_str().unwrap());
+        let mut out = Rgb { width: 32, height: 32, pixels: vec![0; 32 * 32 * 3] };
+        let whole = Window { columns: 0..32, rows: 0..32 };
+        let cut = image.cut(Region { left, top, width, height });
+        Resizer::new().resize_window(cut, (32, 32), filter, &whole, &mut out.pixels, 32 * 3);
+        assert_eq!(difference(&out, case), None, "{case}");
+    }
+}
+
+#[test]
+fn without_augmentation_the_middle_is_timms() {
+    let settings =
+        TrainingSettings { no_aug: true, interpolation: Some(Interpolation::Bicubic), ..TrainingSettings::default() };
+    for case in json("transforms.json")["plain"].as_array().unwrap() {
+        let side = case["side"].as_u64().unwrap() as usize;
+        let training = Training::new(&settings, side, MEAN).unwrap();
+        let image = picture(case["image"].as_str().unwrap());
+        let pixels = transformed(&training, &image, 0, &mut Workspace::default());
+        assert_eq!(difference(&Rgb { width: side, height: side, pixels }, case), None, "{case}");
+    }
+}
+
+/// Every kind of policy, with all that may be on beside it.
+fn transforms() -> Vec<Training> {
+    ["", "rand-m9-mstd0.5-inc1", "rand-n3-t3aw-p1", "v0", "3a", "augmix-m5", "augmix-b1"]
+        .into_iter()
+        .map(|policy| {
+            let settings = TrainingSettings {
+                vflip: 0.5,
+                color_jitter: vec![0.4, 0.4, 0.4, 0.1],
+                auto_augment: Some(policy.to_owned()),
+                ..TrainingSettings::default()
+            };
+            Training::new(&settings, 40, MEAN).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn a_result_depends_on_its_draws_and_not_on_what_the_thread_did_before() {
+    let (image, other) = (picture("wide"), picture("column"));
+    for training in transforms() {
+        let mut used = Workspace::default();
+        for place in 0..20 {
+            let expected = transformed(&training, &image, place, &mut Workspace::default());
+            transformed(&training, &other, place + 7, &mut used);
+            assert!(transformed(&training, &image, place, &mut used) == expected, "{training:?} at {place}");
+        }
+    }
+}
+
+#[test]
+fn another_place_gives_another_picture() {
+    let image = picture("wide");
+    for training in transforms() {
+        let all: Vec<_> = (0..20).map(|at| transformed(&training, &image, at, &mut Workspace::default())).collect();
+        for (n, one) in all.iter().enumerate() {
+            assert!(!all[..n].contains(one), "{training:?}: {n} again");
+        }
+    }
+}
+
+#[test]
+fn a_picture_of_any_size_can_be_transformed() {
+    for (width, height) in [(1, 1), (1, 300), (300, 1), (2, 3)] {
+        let image = Rgb { width, height, pixels: vec![77; width * height * 3] };
+        for training in transforms() {
+            for place in 0..10 {
+                transformed(&training, &image, place, &mut Workspace::default());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_region_is_known_before_the_pixels_are() {
+    let settings = TrainingSettings { hflip: 0.0, color_jitter: Vec::new(), ..TrainingSettings::default() };
+    let training = Training::new(&settings, 24, MEAN).unwrap();
+    let image = picture("wide");
+    for place in 0..20 {
+        let draws = Draws::new(42, 3, place, "image");
+        let region = training.region(image.width, image.height, &draws);
+        // Everything around the region is forgotten.
+        let mut only = Rgb { pixels: vec![0; image.pixels.len()], ..image.clone() };
+        for row in region.top..region.top + region.height {
+            let start = (row * image.width + region.left) * 3;
+            only.pixels[start..][..region.width * 3].copy_from_slice(&image.pixels[start..][..region.width * 3]);
+        }
+        let mut workspace = Workspace::default();
+        let (whole, part) = (
+            transformed(&training, &image, place, &mut workspace),
+            transformed(&training, &only, place, &mut workspace),
+        );
+        assert!(whole == part, "{region:?}");
+    }
+}
+
+#[test]
+fn a_wrong_setting_names_its_flag() {
+    let wrong = |change: fn(&mut TrainingSettings), flag: &str| {
+        let mut settings = TrainingSettings::default();
+        change(&mut settings);
+        let error = Training::new(&settings, 32, MEAN).unwrap_err().to_string();
+        assert!(error.contains(flag), "{error}");
+    };
+    wrong(|s| s.scale = (0.5, 0.1), "--scale");
+    wrong(|s| s.scale = (0.0, 1.0), "--scale");
+    wrong(|s| s.scale = (0.5, 1.5), "--scale");
+    wrong(|s| s.ratio = (f64::NAN, 1.0), "--ratio");
+    wrong(|s| s.hflip = 1.1, "--hflip");
+    wrong(|s| s.vflip = -0.1, "--vflip");
+    wrong(|s| s.color_jitter = vec![0.4, 0.4], "--color-jitter");
+    wrong(|s| s.color_jitter = vec![-0.4], "--color-jitter");
+    wrong(|s| s.color_jitter = vec![0.4, 0.4, 0.4, 0.6], "--color-jitter");
+    wrong(|s| s.auto_augment = Some("rond-m9".to_owned()), "--aa");
+    assert!(Training::new(&TrainingSettings::default(), 0, MEAN).unwrap_err().to_string().contains("--input-size"));
+}
