@@ -135,7 +135,8 @@ impl Checkpoint {
     ///
     /// Where the file is not what was written.
     pub fn verify(&self) -> Result<bool> {
-        let verified = if self.format == Format::Safetensors { checksum::verify(&self.reader.source) } else { Ok(false) };
+        let verified =
+            if self.format == Format::Safetensors { checksum::verify(&self.reader.source) } else { Ok(false) };
         verified.with_context(|| format!("cannot use the checkpoint {}", self.name))
     }
 

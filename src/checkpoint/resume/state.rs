@@ -142,8 +142,11 @@ impl Resumed {
             let name = &parameter.name;
             let values = values.with_context(|| format!("{file} is of another network: it has no `{name}`"))?;
             let finite = values.iter().all(|value| value.is_finite());
-            ensure!(finite, "`{name}` in {file} holds NaN or infinity: the training had diverged before; go back to \
-                an earlier checkpoint with --initial-checkpoint");
+            ensure!(
+                finite,
+                "`{name}` in {file} holds NaN or infinity: the training had diverged before; go back to \
+                an earlier checkpoint with --initial-checkpoint"
+            );
             Ok(values)
         };
         parameters.iter().map(read).collect()

@@ -35,11 +35,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Lays the file out and takes its checksum.
-    pub fn new(
-        notes: &BTreeMap<String, String>,
-        counters: &[(String, i64)],
-        floats: &'a [Floats<'a>],
-    ) -> Result<Self> {
+    pub fn new(notes: &BTreeMap<String, String>, counters: &[(String, i64)], floats: &'a [Floats<'a>]) -> Result<Self> {
         let mut names = HashSet::new();
         for name in counters.iter().map(|(name, _)| name).chain(floats.iter().map(|tensor| &tensor.name)) {
             ensure!(names.insert(name), "two tensors of the checkpoint are named `{name}`");
