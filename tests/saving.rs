@@ -18,7 +18,7 @@ mod weights;
 use std::path::Path;
 
 use anyhow::Result;
-use tresnet::checkpoint::{Progress, ResumeFiles, ResumeState, Resumed};
+use tresnet::checkpoint::{ResumeFiles, ResumeState, Resumed, RunProgress};
 use tresnet::models;
 use tresnet::nn::Parameter;
 
@@ -45,7 +45,7 @@ fn save_state(files: &mut ResumeFiles, updates: u64) -> Result<()> {
         assert!(parameter.name.contains("running"));
         values.clear();
     }
-    let progress = Progress { updates, seed: 42, ..Progress::default() };
+    let progress = RunProgress { updates, seed: 42, ..RunProgress::default() };
     files.save(&ResumeState {
         progress: &progress,
         parameters: &parameters,

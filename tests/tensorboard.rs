@@ -1,5 +1,5 @@
 //! Event files, read back by a reader of the framing and the messages that shares nothing with the writer.
-//! `scripts/checks/tensorboard.py` reads the same kind of file with TensorBoard itself.
+//! `scripts/checks/event-files.py` reads the same kind of file with TensorBoard itself.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
     let crc = !bytes
         .iter()
         .fold(!0u32, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 * (crc & 1))));
-    ((crc >> 15) | (crc << 17)).wrapping_add(0xA282_EAD8)
+    crc.rotate_right(15).wrapping_add(0xA282_EAD8)
 }
 
 /// The data of each record, its checksums compared.
@@ -70,7 +70,7 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
     fields
 }
 
-fn bytes_of<'a>(message: &'a [u8], number: u64) -> Vec<&'a [u8]> {
+fn bytes_of(message: &[u8], number: u64) -> Vec<&[u8]> {
     let all = fields(message).into_iter();
     all.filter_map(|(field, value)| match value {
         Field::Bytes(bytes) if field == number => Some(bytes),

@@ -1,4 +1,5 @@
-//! Checkpoints: what PyTorch and its libraries saved, read without PyTorch and without trust.
+//! Checkpoints: what PyTorch and its libraries saved, read without PyTorch and without trust; and what a training run
+//! saves, for them ([`TensorFile`], [`History`]) and to go on from ([`ResumeFiles`]).
 //!
 //! A file is opened by reading its structure alone; each tensor is read when it is asked for, so that loading a
 //! network takes little more memory than its weights. No byte of a file is believed before it is checked against the
@@ -40,7 +41,7 @@ use anyhow::{Context, Result};
 pub use bind::{Binding, Fresh};
 pub use element::ElementType;
 pub use layouts::Layout;
-pub use resume::{Progress, ResumeFiles, ResumeState, Resumed, Scaler, TimmState, Unfinished};
+pub use resume::{ResumeFiles, ResumeState, Resumed, RunProgress, Scaler, TimmState, Unfinished};
 pub use save::{Best, History, Recorded, TensorFile};
 use sniff::Kind;
 use source::Source;

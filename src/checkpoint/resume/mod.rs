@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-pub use self::progress::{Progress, Scaler, Unfinished};
+pub use self::progress::{RunProgress, Scaler, Unfinished};
 pub use self::state::{ResumeState, Resumed};
 pub use self::timm::TimmState;
 use super::save::disk::{self, Disk, LocalDisk};

@@ -12,7 +12,7 @@ use super::exact;
 /// The scalars of a run between two of its optimizer steps. Randomness is a function of seed, epoch and sample, so
 /// there is no generator's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct RunProgress {
     /// The epoch that goes on, from 0; where one has just ended, the next.
     pub epoch: u64,
     /// Optimizer steps of that epoch that are done.
@@ -76,7 +76,7 @@ struct Version {
     version: u32,
 }
 
-impl Progress {
+impl RunProgress {
     const VERSION: u32 = 1;
 
     pub(super) fn to_json(&self) -> Result<String> {
@@ -107,15 +107,16 @@ mod tests {
     #[test]
     fn every_bit_of_every_number_comes_back() {
         let awkward = [0.1 + 0.2, 5e-324, f64::MAX, -0.0, f64::INFINITY, f64::NEG_INFINITY, 1e-5 / 3.0, f64::NAN];
-        let progress = Progress {
+        let progress = RunProgress {
             updates: u64::MAX,
             unfinished: Unfinished { loss: f64::NAN, ..Unfinished::default() },
             schedule: awkward.iter().enumerate().map(|(at, &number)| (at.to_string(), number)).collect(),
             best: vec![Best { epoch: 3, metric: 80.0 / 3.0, file: "checkpoint-3.safetensors".into() }],
-            ..Progress::default()
+            ..RunProgress::default()
         };
-        let read = Progress::from_json(&progress.to_json().unwrap()).unwrap();
-        let bits = |progress: &Progress| progress.schedule.values().map(|number| number.to_bits()).collect::<Vec<_>>();
+        let read = RunProgress::from_json(&progress.to_json().unwrap()).unwrap();
+        let bits =
+            |progress: &RunProgress| progress.schedule.values().map(|number| number.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&read), bits(&progress));
         assert!(read.unfinished.loss.is_nan());
         assert_eq!((read.updates, &read.best), (u64::MAX, &progress.best));
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn another_version_is_named_before_its_fields_are_read() {
-        let error = Progress::from_json(r#"{"version": 7, "progress": "of another form"}"#).unwrap_err().to_string();
+        let error = RunProgress::from_json(r#"{"version": 7, "progress": "of another form"}"#).unwrap_err().to_string();
         assert!(error.contains("form 7, this one reads 1"), "{error}");
     }
 
@@ -132,7 +133,7 @@ mod tests {
         let settings = |lr: f64, epochs: u32| {
             BTreeMap::from([("lr".to_owned(), Value::from(lr)), ("epochs".to_owned(), Value::from(epochs))])
         };
-        let progress = Progress { settings: settings(0.1, 300), ..Progress::default() };
+        let progress = RunProgress { settings: settings(0.1, 300), ..RunProgress::default() };
         assert!(progress.changed(&settings(0.1, 350), &["lr", "opt"]).is_empty());
         assert_eq!(progress.changed(&settings(0.2, 300), &["lr", "opt"]), ["lr: 0.1, now 0.2"]);
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::super::source::Source;
 use super::super::storage::{Reader, View};
 use super::super::{TensorFile, checksum, safetensors, shown};
-use super::Progress;
+use super::RunProgress;
 use crate::nn::Parameter;
 
 /// The note that holds the progress.
@@ -23,7 +23,7 @@ const OPTIMIZER: &str = "optimizer/";
 /// A run between two of its optimizer steps. All tensors are in the order of `parameters`.
 #[derive(Clone, Copy, Debug)]
 pub struct ResumeState<'a> {
-    pub progress: &'a Progress,
+    pub progress: &'a RunProgress,
     pub parameters: &'a [Parameter],
     /// Weights and running statistics.
     pub model: &'a [Vec<f32>],
@@ -50,7 +50,7 @@ impl<'a> ResumeState<'a> {
 /// A state that was read and found whole. Its tensors stay in the file until they are asked for.
 #[derive(Debug)]
 pub struct Resumed {
-    pub progress: Progress,
+    pub progress: RunProgress,
     file: PathBuf,
     warning: Option<String>,
     reader: Reader,
@@ -73,7 +73,7 @@ impl Resumed {
         let note = file.metadata.iter().find(|(key, _)| key == PROGRESS);
         let (_, progress) = note.context("it holds no state of a run; give weights as --initial-checkpoint")?;
         ensure!(checksum::verify(&source)?, "it is damaged: its checksum is missing");
-        let progress = Progress::from_json(progress)?;
+        let progress = RunProgress::from_json(progress)?;
         let tensors = file.tensors.entries.into_iter().map(|entry| (entry.name, entry.view)).collect();
         let reader = Reader { source, archive: None };
         Ok(Self { progress, file: path.to_owned(), warning: None, reader, tensors })

@@ -121,7 +121,7 @@ fn save_on<D: Disk>(files: &mut ResumeFiles, disk: &D, updates: u64) -> Result<(
     let number = updates as f32;
     let model = vec![vec![number; 6], vec![number; 2]];
     let momentum = vec![vec![number; 6], Vec::new()];
-    let progress = Progress { updates, ..Progress::default() };
+    let progress = RunProgress { updates, ..RunProgress::default() };
     files.save_on(
         disk,
         &ResumeState {

@@ -46,7 +46,7 @@ impl History {
     pub const BEST: &str = "model_best.safetensors";
 
     /// Keeps the best `most` epochs (`--checkpoint-hist`), of those in `best`, which a resumed run has from its
-    /// [`Progress`](super::super::Progress), and those to come. The very best is always kept.
+    /// [`RunProgress`](super::super::RunProgress), and those to come. The very best is always kept.
     pub fn new(folder: &Path, most: usize, higher_is_better: bool, best: Vec<Best>) -> Self {
         Self { folder: folder.to_owned(), most: most.max(1), higher_is_better, best }
     }

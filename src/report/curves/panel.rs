@@ -69,7 +69,9 @@ impl Panel {
         if is_last {
             svg.text(((LEFT + WIDTH - RIGHT) / 2.0, lower + 36.0), "epoch", "epoch");
         }
-        self.legend(svg, top + 24.0);
+        if self.series.len() > 1 {
+            self.legend(svg, top + 24.0);
+        }
         svg.begin_clip((LEFT, upper - 2.0), (WIDTH - LEFT - RIGHT + 3.0, lower - upper + 4.0));
         for series in self.shown() {
             let points = series.points.iter().map(|&(at, value)| (x(at), y(value))).collect::<Vec<_>>();
