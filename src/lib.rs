@@ -5,6 +5,7 @@
 
 pub mod atomic_file;
 pub mod cli;
+pub mod flat_yaml;
 pub mod interrupt;
 pub mod metrics;
 pub mod preprocessing;

@@ -1,4 +1,5 @@
-//! Checkpoints: what PyTorch and its libraries saved, read without PyTorch and without trust.
+//! Checkpoints: what PyTorch and its libraries saved, read without PyTorch and without trust; and what a training run
+//! saves, for them ([`TensorFile`], [`History`]) and to go on from ([`ResumeFiles`]).
 //!
 //! A file is opened by reading its structure alone; each tensor is read when it is asked for, so that loading a
 //! network takes little more memory than its weights. No byte of a file is believed before it is checked against the
@@ -14,13 +15,16 @@
 //! ```
 
 mod bind;
+mod checksum;
 mod element;
 mod layouts;
 mod metadata;
 mod pickle;
 mod pth_legacy;
 mod pth_zip;
+mod resume;
 mod safetensors;
+mod save;
 mod sniff;
 mod source;
 mod state_dict;
@@ -37,6 +41,8 @@ use anyhow::{Context, Result};
 pub use bind::{Binding, Fresh};
 pub use element::ElementType;
 pub use layouts::Layout;
+pub use resume::{ResumeFiles, ResumeState, Resumed, RunProgress, Scaler, TimmState, Unfinished};
+pub use save::{Best, History, Recorded, TensorFile};
 use sniff::Kind;
 use source::Source;
 pub use state_dict::{Entry, StateDict};
@@ -104,7 +110,7 @@ impl Checkpoint {
             }
             Kind::Safetensors => {
                 let file = safetensors::open(&source)?;
-                (Format::Safetensors, vec![file.tensors], file.metadata, Reader { source, archive: None })
+                (Format::Safetensors, file.tensors.by_section(), file.metadata, Reader { source, archive: None })
             }
         };
         Ok(Self { name: name.to_owned(), format, dicts, metadata, reader: Arc::new(reader) })
@@ -122,6 +128,17 @@ impl Checkpoint {
     /// The scalars that stand beside the weights, such as the epoch, and the training's arguments as `args.lr`.
     pub fn metadata(&self) -> &[(String, String)] {
         &self.metadata
+    }
+
+    /// Reads the whole file and compares it with its checksum. False where it has none, as files of other writers do.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is not what was written.
+    pub fn verify(&self) -> Result<bool> {
+        let verified =
+            if self.format == Format::Safetensors { checksum::verify(&self.reader.source) } else { Ok(false) };
+        verified.with_context(|| format!("cannot use the checkpoint {}", self.name))
     }
 
     /// The state dict that [`Checkpoint::weights`] would take.

@@ -57,6 +57,26 @@ impl StateDict {
         layouts::Layout::recognise(self.entries.iter().map(|entry| entry.name.as_str()))
     }
 
+    /// The sets of a file whose every tensor is named `<set>/<tensor>`, as the state of a run is, without its
+    /// optimizer's; of any other file, the one set that it is.
+    pub(super) fn by_section(self) -> Vec<Self> {
+        if !self.entries.iter().all(|entry| entry.name.contains('/')) {
+            return vec![self];
+        }
+        let mut sections: Vec<Self> = Vec::new();
+        for Entry { name, view } in self.entries {
+            let Some((path, name)) = name.split_once('/').filter(|(path, _)| !path.starts_with("optim")) else {
+                continue;
+            };
+            let entry = Entry { name: name.to_owned(), view };
+            match sections.iter_mut().find(|section| section.path == path) {
+                Some(section) => section.entries.push(entry),
+                None => sections.push(Self { path: path.to_owned(), entries: vec![entry] }),
+            }
+        }
+        sections
+    }
+
     /// The path in words.
     pub(super) fn title(&self) -> String {
         if self.path.is_empty() { "the outermost object".to_owned() } else { format!("`{}`", shown(&self.path)) }

@@ -1,18 +1,28 @@
 //! What people and programs get to read: progress while a run lasts, tables, summaries and files at its end.
 
+mod curves;
 mod evaluation;
 mod predictions;
 mod progress;
+mod run_folder;
+mod steps;
+mod summary;
 mod table;
+mod tensorboard;
 
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 
+pub use curves::curves;
 pub use evaluation::{EvaluationReport, SkippedImage, Timing};
 pub use predictions::Predictions;
 pub use progress::Progress;
+pub use run_folder::RunFolder;
+pub use steps::{StepRow, Steps};
+pub use summary::{Summary, SummaryRow};
 pub use table::{Record, Table};
+pub use tensorboard::EventFile;
 
 /// Writes results to the standard output. A reader that has gone (`| head`) is no error: it has seen what it wanted.
 ///
