@@ -2,6 +2,9 @@
 
 pub mod evaluation;
 pub mod resize;
+mod transform;
+
+pub use transform::{Place, Transform};
 
 /// A decoded picture: `[height, width, 3]` bytes, rows from the top, red first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
