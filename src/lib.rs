@@ -8,6 +8,7 @@ pub mod cli;
 pub mod interrupt;
 pub mod metrics;
 pub mod preprocessing;
+pub mod random;
 pub mod runtime;
 
 pub mod ops;

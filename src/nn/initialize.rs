@@ -7,6 +7,8 @@ use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use rayon::prelude::*;
 
+use crate::random::{fnv1a, mix, normal, unit};
+
 /// Initial weights for a `VarBuilder`.
 pub struct Initializer {
     pub seed: u64,
@@ -51,31 +53,6 @@ fn draw(init: Init, shape: &Shape, bits: u64) -> f64 {
             }
         }
     }
-}
-
-/// The Box-Muller transform.
-fn normal(bits: u64) -> f64 {
-    // 1 - unit is in (0, 1], where the logarithm is finite.
-    let radius = (-2.0 * (1.0 - unit(bits)).ln()).sqrt();
-    radius * (std::f64::consts::TAU * unit(mix(bits))).cos()
-}
-
-/// Uniform in [0, 1), 53 bits.
-fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// SplitMix64's output function (Steele, Lea and Flood 2014).
-fn mix(state: u64) -> u64 {
-    let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// FNV-1a, 64 bits.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
 
 #[cfg(test)]
