@@ -1,6 +1,10 @@
 //! Randomness as a function: every number follows from a seed and from what it is for, so that neither the thread count
 //! nor the order of the work changes a result, and a resumed run needs no stored generator.
 
+mod draws;
+
+pub use draws::Draws;
+
 /// Increment of a SplitMix64 sequence: 2^64 over the golden ratio, made odd.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
