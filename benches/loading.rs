@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     })?;
     for _ in 0..repeats {
         let begun = Instant::now();
-        let mut loader = Loader::new(source.clone(), transform, Options { batch_size: 50, workers, limit: None })?;
+        let mut loader = Loader::new(source.clone(), transform, Options::new(50, workers))?;
         let images: usize = loader.by_ref().map(|batch| batch.size).sum();
         ensure!(images == source.len(), "{} images could not be read", source.len() - images);
         println!("{:.1}", images as f64 / begun.elapsed().as_secs_f64());

@@ -146,7 +146,7 @@ mod tests {
             mean: [0.0; 3],
             std: [1.0; 3],
         };
-        let options = LoaderOptions { batch_size: 3, workers: 2, limit: None };
+        let options = LoaderOptions::new(3, 2);
         let source = source::open(folder, None).unwrap();
         Loader::new(source, Transform::new(&preprocessing).unwrap(), options).unwrap()
     }

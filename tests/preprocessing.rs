@@ -4,5 +4,7 @@
 mod crops;
 #[path = "preprocessing/loading.rs"]
 mod loading;
+#[path = "preprocessing/passes.rs"]
+mod passes;
 #[path = "preprocessing/sources.rs"]
 mod sources;

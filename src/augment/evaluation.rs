@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use super::Rgb;
 use super::resize::{Resizer, Window};
+use super::{Place, Rgb, Transform};
 use crate::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 
 /// From any picture to the square that a network is evaluated on.
@@ -72,6 +72,18 @@ impl Evaluation {
         let Some(shorter) = self.shorter else { return (self.side, self.side) };
         let longer = |long: usize, short: usize| ((shorter * long) as f64 / short as f64) as usize;
         if width <= height { (shorter, longer(height, width)) } else { (longer(width, height), shorter) }
+    }
+}
+
+impl Transform for Evaluation {
+    type Room = Resizer;
+
+    fn side(&self) -> usize {
+        self.side
+    }
+
+    fn apply(&self, image: &Rgb, _: Place, resizer: &mut Resizer, out: &mut [u8]) {
+        self.apply(image, resizer, out);
     }
 }
 

@@ -23,11 +23,13 @@ pub mod resize;
 mod sections;
 mod step;
 pub mod training;
+mod transform;
 
 pub use crop::RandomCrop;
 pub use mix_pixels::mix_batch;
 pub use motion::Motion;
 pub use step::Step;
+pub use transform::{Place, Transform};
 
 /// A decoded picture: `[height, width, 3]` bytes, rows from the top, red first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -37,9 +37,8 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
 
     let transform = Transform::new(&settings.preprocessing)?;
     let options = loader::Options {
-        batch_size: settings.batch_size.min(source.len()),
-        workers: settings.workers,
         limit: Some(settings.limit.min(source.len())),
+        ..loader::Options::new(settings.batch_size.min(source.len()), settings.workers)
     };
     let mut loader = Loader::new(source.clone(), transform, options)?;
     let mut progress = Progress::start(loader.images(), settings.results.log_interval, quiet);

@@ -1,42 +1,38 @@
-//! Batches of u8 pixels in the data set's order, decoded by several threads.
+//! Batches of u8 pixels in a given order, decoded and transformed by several threads.
 //!
 //! Threads take images one by one, so that all of them work on the same batch; each writes into the place that the
-//! image's number gives it. At most a few batches are under way at once, which bounds the memory, and what a batch
+//! image's position gives it. At most a few batches are under way at once, which bounds the memory, and what a batch
 //! holds does not depend on how many threads there are.
 
+mod order;
 mod queue;
 mod worker;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+pub use self::order::{Options, Order};
 use self::queue::Queue;
 use super::Skipped;
 use super::source::Source;
-use crate::augment::evaluation::Evaluation;
+use crate::augment::Transform;
 
-/// How images are loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Images a batch; the last one may be smaller.
-    pub batch_size: usize,
-    /// Threads that read, decode and resize.
-    pub workers: usize,
-    /// Only so many images, from the first on.
-    pub limit: Option<usize>,
-}
-
-/// Images that follow each other in the data set.
+/// Images that follow each other in the order of the pass.
 #[derive(Debug)]
 pub struct Batch {
     /// `[size, side, side, 3]`; the buffer goes back to the loader when the batch is dropped.
     pub pixels: Vec<u8>,
-    /// Images in it: the batch size, less at the end of the data set and by those that cannot be read. Zero only when
+    /// Images in it: the batch size, less at the end of the pass and by those that cannot be read. Zero only when
     /// none of a whole batch can.
     pub size: usize,
+    /// The stretch of the order that it stands for, unreadable images included.
+    pub covers: Range<usize>,
+    /// Position of each image in the order, which is what its randomness follows from.
+    pub positions: Vec<usize>,
     /// Number of each image in the data set.
     pub indices: Vec<usize>,
     /// Class of each image.
@@ -53,7 +49,7 @@ pub struct Statistics {
     pub images: usize,
     /// Time that the caller of `next` spent waiting for a batch.
     pub waited: Duration,
-    /// Time that all threads together spent reading, decoding and resizing.
+    /// Time that all threads together spent reading, decoding and transforming.
     pub busy: Duration,
     /// From the start to the last batch delivered.
     pub elapsed: Duration,
@@ -63,12 +59,13 @@ pub struct Statistics {
 /// Buffers that wait to be used again.
 type Pool = Mutex<Vec<Vec<u8>>>;
 
-/// An iterator over the batches of a data set. Dropping it early stops the threads after the image at hand.
+/// An iterator over the batches of a pass. Dropping it early stops the threads after the image at hand.
 #[derive(Debug)]
 pub struct Loader {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
     source: Arc<Source>,
+    order: Order,
     pool: Arc<Pool>,
     started: Instant,
     statistics: Statistics,
@@ -79,30 +76,31 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// A batch size, a limit or a number of threads of zero, or threads that the system does not grant.
-    pub fn new(source: Arc<Source>, transform: Evaluation, options: Options) -> Result<Self> {
-        let Options { batch_size, workers, limit } = options;
-        ensure!(batch_size > 0, "--batch-size 0: give at least 1");
-        ensure!(workers > 0, "--workers 0: give at least 1");
-        ensure!(limit != Some(0), "--limit 0: give at least 1");
-        let images = limit.unwrap_or(usize::MAX).min(source.len());
+    /// A batch size, a limit or a number of threads of zero; an order that names images that there are not, a start
+    /// behind its end, less than a batch where incomplete ones are left out; threads that the system does not grant.
+    pub fn new<T: Transform + 'static>(source: Arc<Source>, transform: T, options: Options) -> Result<Self> {
+        let positions = options.positions(source.len())?;
+        let Options { batch_size, workers, order, .. } = options;
         let image_bytes = transform.side() * transform.side() * 3;
+        let transform = Arc::new(transform);
         let pool = Arc::new(Pool::default());
-        let queue = Arc::new(Queue::new(images, batch_size, image_bytes, workers, pool.clone()));
+        let queue = Arc::new(Queue::new(positions, batch_size, image_bytes, workers, pool.clone()));
         // From here on a failure drops the loader, which stops the threads that did start.
         let mut loader = Self {
             queue,
             threads: Vec::with_capacity(workers),
             source,
+            order,
             pool,
             started: Instant::now(),
             statistics: Statistics { workers, ..Statistics::default() },
         };
         for number in 0..workers {
-            let (source, queue) = (loader.source.clone(), loader.queue.clone());
+            let (source, queue, order) = (loader.source.clone(), loader.queue.clone(), loader.order.clone());
+            let transform = transform.clone();
             let thread = thread::Builder::new()
                 .name(format!("loader-{number}"))
-                .spawn(move || worker::run(&source, &transform, &queue))
+                .spawn(move || worker::run(&source, &order, &*transform, &queue))
                 .with_context(|| format!("--workers {workers}: the system grants no more than {number} threads"))?;
             loader.threads.push(thread);
         }
@@ -114,7 +112,7 @@ impl Loader {
         self.queue.batches()
     }
 
-    /// Images in all, whether or not they can be read.
+    /// Images in all from the start on, whether or not they can be read.
     pub fn images(&self) -> usize {
         self.queue.images()
     }
@@ -136,6 +134,8 @@ impl Iterator for Loader {
         let mut batch = Batch {
             pixels: finished.pixels,
             size: 0,
+            covers: finished.first..finished.first + finished.outcomes.len(),
+            positions: Vec::with_capacity(finished.outcomes.len()),
             indices: Vec::with_capacity(finished.outcomes.len()),
             labels: Vec::with_capacity(finished.outcomes.len()),
             skipped: Vec::new(),
@@ -143,7 +143,8 @@ impl Iterator for Loader {
         };
         let bytes = self.queue.image_bytes();
         for (place, outcome) in finished.outcomes.into_iter().enumerate() {
-            let index = finished.first + place;
+            let position = finished.first + place;
+            let index = self.order.sample(position);
             let sample = &self.source.samples()[index];
             if let Err(reason) = outcome {
                 batch.skipped.push(Skipped { path: sample.path.display().to_string(), reason });
@@ -153,6 +154,7 @@ impl Iterator for Loader {
             if place != batch.size {
                 batch.pixels.copy_within(place * bytes..(place + 1) * bytes, batch.size * bytes);
             }
+            batch.positions.push(position);
             batch.indices.push(index);
             batch.labels.push(sample.label);
             batch.size += 1;

@@ -30,7 +30,7 @@ fn small_crop() -> Evaluation {
 }
 
 fn options(batch_size: usize, workers: usize) -> Options {
-    Options { batch_size, workers, limit: None }
+    Options::new(batch_size, workers)
 }
 
 /// Fixture images in three classes, six of each class; of a fourth, `bad`, none can be read.

@@ -22,8 +22,8 @@ impl<'a> Endless<'a> {
     pub fn new(bench: &Bench<'_>, subject: &Subject, source: &'a Arc<Source>) -> Result<Self> {
         let transform = Transform::new(&subject.preprocessing)?;
         let batch_size = bench.settings.batch_size.min(source.len());
-        let options = Options { batch_size, workers: bench.settings.workers, limit: None };
-        let loader = Loader::new(Arc::clone(source), transform, options)?;
+        let options = Options::new(batch_size, bench.settings.workers);
+        let loader = Loader::new(Arc::clone(source), transform, options.clone())?;
         Ok(Self { source, transform, options, loader })
     }
 
@@ -36,7 +36,7 @@ impl<'a> Endless<'a> {
             if let Some(batch) = self.loader.find(|batch| batch.size > 0) {
                 return Ok(batch);
             }
-            self.loader = Loader::new(Arc::clone(self.source), self.transform, self.options)?;
+            self.loader = Loader::new(Arc::clone(self.source), self.transform, self.options.clone())?;
         }
         anyhow::bail!("--val-dir: none of its images could be read")
     }

@@ -1,6 +1,7 @@
 //! Who works on which image, which batches are under way, and which one is next.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,15 +15,15 @@ pub type Outcome = Result<(), String>;
 
 /// An image to load.
 pub struct Task {
-    /// Number of the image in the data set.
-    pub index: usize,
+    /// Its position in the order.
+    pub position: usize,
     place: usize,
     batch: Arc<Mutex<Assembly>>,
 }
 
 /// A batch whose images have all been tried.
 pub struct Finished {
-    /// Number of its first image.
+    /// Position of its first image.
     pub first: usize,
     /// `[outcomes, image_bytes]`; meaningless where the outcome is a failure.
     pub pixels: Vec<u8>,
@@ -40,7 +41,7 @@ struct Assembly {
 /// The queue between the threads and the caller.
 #[derive(Debug)]
 pub struct Queue {
-    images: usize,
+    positions: Range<usize>,
     batch_size: usize,
     image_bytes: usize,
     depth: usize,
@@ -54,8 +55,8 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Next image to hand out.
-    next: usize,
+    /// Images handed out.
+    claimed: usize,
     /// Batches that the caller has taken.
     taken: usize,
     /// Batches under way, the oldest first.
@@ -70,12 +71,18 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
-    /// A queue of images 0 to `images`, each of `image_bytes` once decoded.
-    pub fn new(images: usize, batch_size: usize, image_bytes: usize, workers: usize, pool: Arc<Pool>) -> Self {
+    /// A queue of the images at `positions`, each of `image_bytes` once transformed.
+    pub fn new(
+        positions: Range<usize>,
+        batch_size: usize,
+        image_bytes: usize,
+        workers: usize,
+        pool: Arc<Pool>,
+    ) -> Self {
         // Small batches: enough of them that every thread has an image and another one waits for it.
         let depth = (2 * workers).div_ceil(batch_size).max(BATCHES);
         Self {
-            images,
+            positions,
             batch_size,
             image_bytes,
             depth,
@@ -87,11 +94,11 @@ impl Queue {
     }
 
     pub fn images(&self) -> usize {
-        self.images
+        self.positions.len()
     }
 
     pub fn batches(&self) -> usize {
-        self.images.div_ceil(self.batch_size)
+        self.images().div_ceil(self.batch_size)
     }
 
     pub fn image_bytes(&self) -> usize {
@@ -114,25 +121,25 @@ impl Queue {
     pub fn claim(&self) -> Option<Task> {
         let mut state = locked(&self.state);
         loop {
-            if state.stopped || state.next == self.images {
+            if state.stopped || state.claimed == self.images() {
                 return None;
             }
-            if state.next / self.batch_size < state.taken + self.depth {
+            if state.claimed / self.batch_size < state.taken + self.depth {
                 break;
             }
             state = self.room.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-        let index = state.next;
-        state.next += 1;
-        let place = index % self.batch_size;
+        let number = state.claimed;
+        state.claimed += 1;
+        let place = number % self.batch_size;
         if place == 0 {
-            let images = self.batch_size.min(self.images - index);
+            let images = self.batch_size.min(self.images() - number);
             let assembly = self.assembly(images);
             state.under_way.push_back(assembly);
         }
         // The batch of the image handed out last is the last one under way.
         let batch = state.under_way.back()?.clone();
-        Some(Task { index, place, batch })
+        Some(Task { position: self.positions.start + number, place, batch })
     }
 
     fn assembly(&self, images: usize) -> Arc<Mutex<Assembly>> {
@@ -173,7 +180,7 @@ impl Queue {
             state = self.ready.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         let batch = state.under_way.pop_front()?;
-        let first = state.taken * self.batch_size;
+        let first = self.positions.start + state.taken * self.batch_size;
         state.taken += 1;
         drop(state);
         self.room.notify_all();

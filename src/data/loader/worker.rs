@@ -1,23 +1,22 @@
-//! What a thread does with an image: read, decode, resize.
+//! What a thread does with an image: read, decode, transform.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
 use anyhow::Result;
 
+use super::order::Order;
 use super::queue::Queue;
-use crate::augment::Rgb;
-use crate::augment::evaluation::Evaluation;
-use crate::augment::resize::Resizer;
+use crate::augment::{Place, Rgb, Transform};
 use crate::data::decode::decode;
 use crate::data::source::Source;
 
 /// Room that is used again for every image.
 #[derive(Default)]
-struct Desk {
+struct Desk<Room> {
     bytes: Vec<u8>,
     image: Rgb,
-    resizer: Resizer,
+    room: Room,
     pixels: Vec<u8>,
 }
 
@@ -25,12 +24,13 @@ struct Desk {
 const KEPT: usize = 64 << 20;
 
 /// Loads images until there are no more.
-pub fn run(source: &Source, transform: &Evaluation, queue: &Queue) {
+pub fn run<T: Transform>(source: &Source, order: &Order, transform: &T, queue: &Queue) {
     let mut desk = Desk { pixels: vec![0; queue.image_bytes()], ..Desk::default() };
     while let Some(task) = queue.claim() {
+        let place = Place { sample: order.sample(task.position), position: task.position };
         let begun = Instant::now();
         // Whatever goes wrong with one image must neither end the thread nor leave the caller waiting.
-        let loaded = panic::catch_unwind(AssertUnwindSafe(|| desk.load(source, transform, task.index)));
+        let loaded = panic::catch_unwind(AssertUnwindSafe(|| desk.load(source, transform, place)));
         let outcome = match loaded {
             Ok(result) => result.map_err(|error| format!("{error:#}")),
             Err(_) => Err("its decoding failed unexpectedly".to_owned()),
@@ -39,11 +39,11 @@ pub fn run(source: &Source, transform: &Evaluation, queue: &Queue) {
     }
 }
 
-impl Desk {
-    fn load(&mut self, source: &Source, transform: &Evaluation, index: usize) -> Result<()> {
-        source.read(index, &mut self.bytes)?;
+impl<Room> Desk<Room> {
+    fn load(&mut self, source: &Source, transform: &impl Transform<Room = Room>, place: Place) -> Result<()> {
+        source.read(place.sample, &mut self.bytes)?;
         decode(&self.bytes, &mut self.image)?;
-        transform.apply(&self.image, &mut self.resizer, &mut self.pixels);
+        transform.apply(&self.image, place, &mut self.room, &mut self.pixels);
         for buffer in [&mut self.bytes, &mut self.image.pixels] {
             if buffer.capacity() > KEPT {
                 *buffer = Vec::new();

@@ -1,0 +1,29 @@
+//! What a loader does to every picture, whichever transform it was given.
+
+use super::Rgb;
+
+/// Which picture of a pass over the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the image in the data set.
+    pub sample: usize,
+    /// Place in the order of the pass. No two pictures of a pass share it, also where an image comes again: what is
+    /// random about a picture follows from it.
+    pub position: usize,
+}
+
+/// From any picture to the square that a network sees. The result follows from the picture and its place alone.
+pub trait Transform: Send + Sync {
+    /// What a thread keeps between pictures: buffers, never results.
+    type Room: Default;
+
+    /// Side of the square that comes out, in pixels.
+    fn side(&self) -> usize;
+
+    /// Writes the `[side, side, 3]` bytes that the network sees of `image` into `out`.
+    ///
+    /// # Panics
+    ///
+    /// When the picture is empty or `out` has another length: the caller's mistakes.
+    fn apply(&self, image: &Rgb, place: Place, room: &mut Self::Room, out: &mut [u8]);
+}
