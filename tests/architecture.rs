@@ -14,7 +14,7 @@ const FLOORS: &[(usize, &[&str])] = &[
     (3, &["data", "loss", "models", "optim"]),
     (2, &["augment", "nn"]),
     (1, &["ops"]),
-    (0, &["atomic_file", "cli", "flat_yaml", "interrupt", "metrics", "preprocessing", "runtime", "world"]),
+    (0, &["atomic_file", "cli", "flat_yaml", "interrupt", "metrics", "preprocessing", "random", "runtime", "world"]),
 ];
 
 /// Files, or folders of them, where `unsafe` may stand; everywhere else it is refused.
