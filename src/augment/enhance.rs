@@ -94,11 +94,11 @@ vectorized! {
     fn smooth_row(above: &[u8], here: &[u8], below: &[u8], to: &mut [u8]) {
         let len = to.len();
         let [a, b, c] = [above, here, below].map(|row| (&row[..len], &row[3..3 + len], &row[6..6 + len]));
-        for i in 0..len {
+        for (i, to) in to.iter_mut().enumerate() {
             let sum = |row: (&[u8], &[u8], &[u8])| u16::from(row.0[i]) + u16::from(row.1[i]) + u16::from(row.2[i]);
             let total = sum(a) + sum(b) + sum(c) + 4 * u16::from(b.1[i]);
             // Rounded: a thirteenth is never a half, so Pillow's sum in f32 rounds to the same.
-            to[i] = ((2 * total + 13) / 26) as u8;
+            *to = ((2 * total + 13) / 26) as u8;
         }
     }
 }

@@ -41,7 +41,7 @@ where
 {
     let wrong = || format!("--aa {text}: `{key}{value}` is not a number that `{key}` takes");
     let number = value.parse().with_context(wrong)?;
-    if !(number >= least) {
+    if number < least {
         bail!("{}: give {least} or more", wrong());
     }
     Ok(number)
