@@ -18,6 +18,7 @@ pub mod augment;
 pub mod nn;
 
 pub mod data;
+pub mod loss;
 pub mod models;
 
 pub mod checkpoint;
