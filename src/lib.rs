@@ -20,6 +20,7 @@ pub mod nn;
 pub mod data;
 pub mod loss;
 pub mod models;
+pub mod optim;
 
 pub mod checkpoint;
 pub mod config;
