@@ -4,19 +4,26 @@
 mod bench;
 mod infer;
 mod spelling;
+mod train;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 pub use bench::{BenchArgs, BenchMode};
 pub use infer::{
     InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag, TtaFlag,
 };
+pub use train::{
+    AugmentationArgs, ClipModeFlag, DataArgs, EvalMetricFlag, Foreign, ForeignArgs, LogFlag, LossArgs, LrScaleFlag,
+    Meaning, MixupModeFlag, ModelArgs, OptimizerArgs, OutputArgs, RemodeFlag, ScheduleArgs, Setting, StartArgs,
+    TrainArgs, TrainInterpolationFlag,
+};
 
-/// Evaluates and measures image classifiers: TResNet and its peers.
+/// Evaluates, trains and measures image classifiers: TResNet and its peers.
 ///
 /// Results go to the standard output, everything else to the standard error. Long flags are also accepted with
 /// underscores (`--val_dir`).
@@ -35,6 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Infer(Box<InferArgs>),
+    Train(Box<TrainArgs>),
     Bench(Box<BenchArgs>),
     Models(ModelsArgs),
     Inspect(InspectArgs),
@@ -53,7 +61,7 @@ pub struct Verbosity {
 }
 
 /// Where and in what precision the network computes.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Device")]
 pub struct RuntimeArgs {
     /// auto, cpu, cuda or cuda:N. `auto` takes CUDA where it was built in and a GPU answers, else the CPU
@@ -110,7 +118,12 @@ pub struct InspectArgs {
 /// # Errors
 /// What clap has to say about it, which includes the text of `--help` and `--version`.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(spelling::hyphenate(args))
+    let line = spelling::hyphenate(args);
+    let mut parsed = Cli::try_parse_from(&line)?;
+    if let Command::Train(train) = &mut parsed.command {
+        train.remember(line);
+    }
+    Ok(parsed)
 }
 
 /// A count that cannot be 0.

@@ -1,16 +1,34 @@
-//! One spelling of long flags: `--val_dir`, as the original `infer.py` and parts of timm write it, means `--val-dir`.
+//! One spelling of flags: `--val_dir`, as the original `infer.py` and parts of timm write it, means `--val-dir`, and
+//! timm's two-letter `-vb` of `train` means `--validation-batch-size`.
 
 use std::ffi::{OsStr, OsString};
 
 /// Replaces underscores in the names of long flags, up to a `=`; values and everything after `--` stay as they are.
 pub fn hyphenate(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut flags_ended = false;
+    let mut command = None;
     args.into_iter()
-        .map(|arg| {
+        .enumerate()
+        .map(|(place, arg)| {
             flags_ended |= arg == "--";
-            if flags_ended { arg } else { hyphenate_one(arg) }
+            if flags_ended {
+                return arg;
+            }
+            if command.is_none() && place > 0 && !arg.as_encoded_bytes().starts_with(b"-") {
+                command = Some(arg.clone());
+            }
+            // Elsewhere the letters are two flags.
+            if command.as_ref().is_some_and(|command| command == "train") { lengthen(arg) } else { hyphenate_one(arg) }
         })
         .collect()
+}
+
+/// As [`hyphenate_one`], and `-vb` or `-vb=N` as the flag that they stand for.
+fn lengthen(arg: OsString) -> OsString {
+    match arg.to_str().and_then(|text| text.strip_prefix("-vb")) {
+        Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("--validation-batch-size{rest}").into(),
+        _ => hyphenate_one(arg),
+    }
 }
 
 fn hyphenate_one(arg: OsString) -> OsString {
@@ -60,6 +78,14 @@ mod tests {
     #[test]
     fn short_flags_and_what_follows_two_hyphens_are_left_alone() {
         assert_eq!(spelled(&["-b=1_0", "--", "--a_b"]), ["-b=1_0", "--", "--a_b"]);
+    }
+
+    #[test]
+    fn two_letters_are_one_flag_of_train_alone() {
+        let train = ["tresnet", "--quiet", "train", "-vb", "64", "-vb=32"];
+        let long = ["tresnet", "--quiet", "train", "--validation-batch-size", "64", "--validation-batch-size=32"];
+        assert_eq!(spelled(&train), long);
+        assert_eq!(spelled(&["tresnet", "infer", "-vb", "64"]), ["tresnet", "infer", "-vb", "64"]);
     }
 
     #[cfg(unix)]

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{CPU_BATCH_SIZE, numbers, runtime, usage, variant, workers};
-use crate::cli::{InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
+use super::{CPU_BATCH_SIZE, in_chans, interpolation, numbers, runtime, usage, variant, workers};
+use crate::cli::{InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::metrics::ScoreKind;
 use crate::models::Variant;
-use crate::preprocessing::{Interpolation, Preprocessing, Preset, ResizeMode};
+use crate::preprocessing::{Preprocessing, Preset, ResizeMode};
 use crate::runtime::Runtime;
 
 /// Everything that `tresnet infer` needs to know.
@@ -57,9 +57,7 @@ impl InferSettings {
             Some(PresetFlag::Timm) => Preset::Timm,
             None => variant.preset,
         };
-        if let Some(channels) = args.in_chans.filter(|&channels| channels != RGB) {
-            return usage(format!("--in-chans {channels}: images are decoded to {RGB} channels; leave --in-chans out"));
-        }
+        in_chans(args.in_chans)?;
         Ok(Self {
             variant,
             preset,
@@ -98,21 +96,15 @@ impl ResultSettings {
     }
 }
 
-/// Channels of a decoded image.
-const RGB: usize = 3;
-
 /// The model's preprocessing under a preset, as the flags alter it.
 fn preprocessing(args: &PreprocessingArgs, variant: &Variant, preset: Preset) -> Result<Preprocessing> {
     let input_size = args.input_size.unwrap_or(variant.input_size);
     let mut chosen = variant.preprocessing(preset, input_size);
     if let Some(share) = args.val_zoom_factor {
-        chosen.crop_pct = numbers::crop_share(share)?;
+        chosen.crop_pct = numbers::crop_share("--val-zoom-factor", share)?;
     }
     if let Some(filter) = args.interpolation {
-        chosen.interpolation = match filter {
-            InterpolationFlag::Bilinear => Interpolation::Bilinear,
-            InterpolationFlag::Bicubic => Interpolation::Bicubic,
-        };
+        chosen.interpolation = interpolation(filter);
     }
     if let Some(mode) = args.resize_mode {
         chosen.resize_mode = match mode {
@@ -124,10 +116,7 @@ fn preprocessing(args: &PreprocessingArgs, variant: &Variant, preset: Preset) ->
         chosen.mean = numbers::three("--mean", mean)?;
     }
     if let Some(std) = &args.std {
-        chosen.std = numbers::three("--std", std)?;
-        if let Some(value) = chosen.std.iter().find(|value| **value <= 0.0) {
-            return usage(format!("--std {value}: a standard deviation is above 0"));
-        }
+        chosen.std = numbers::deviations("--std", std)?;
     }
     if chosen.resize_mode == ResizeMode::Squash && args.val_zoom_factor.is_some() {
         return usage(
@@ -141,6 +130,7 @@ fn preprocessing(args: &PreprocessingArgs, variant: &Variant, preset: Preset) ->
 mod tests {
     use super::*;
     use crate::cli::{self, Command, UsageError};
+    use crate::preprocessing::Interpolation;
 
     fn resolved(flags: &str) -> Result<InferSettings> {
         let line = format!("tresnet infer --val_dir=v --model_path=m.pth {flags}");

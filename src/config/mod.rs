@@ -4,18 +4,24 @@
 mod bench;
 mod infer;
 mod numbers;
+mod train;
 
 use std::str::FromStr;
 
 use anyhow::Result;
 
-use crate::cli::{RuntimeArgs, UsageError};
+use crate::cli::{InterpolationFlag, RuntimeArgs, UsageError};
 use crate::models::{self, Variant};
 use crate::ops::Isa;
+use crate::preprocessing::Interpolation;
 use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
 
 pub use bench::{BenchSettings, Mode, Subject};
 pub use infer::{InferSettings, ResultSettings};
+pub use train::{
+    AugmentationSettings, Cifar, DataSettings, DataSource, EmaSettings, EvalMetric, InitialWeights, ModelSettings,
+    OptimizationSettings, OutputSettings, Resume, StartSettings, TrainSettings,
+};
 
 /// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.
 const CPU_BATCH_SIZE: usize = 32;
@@ -31,6 +37,26 @@ fn runtime(args: &RuntimeArgs) -> Result<Runtime> {
         (dtype, _) => dtype,
     };
     as_usage(Runtime::choose(device, dtype, Isa::bf16().is_some()))
+}
+
+/// Channels of a decoded image.
+const RGB: usize = 3;
+
+/// What `--in-chans` may say: the channels of a decoded image.
+fn in_chans(flag: Option<usize>) -> Result<usize> {
+    match flag {
+        Some(channels) if channels != RGB => {
+            usage(format!("--in-chans {channels}: images are decoded to {RGB} channels; leave --in-chans out"))
+        }
+        _ => Ok(RGB),
+    }
+}
+
+fn interpolation(flag: InterpolationFlag) -> Interpolation {
+    match flag {
+        InterpolationFlag::Bilinear => Interpolation::Bilinear,
+        InterpolationFlag::Bicubic => Interpolation::Bicubic,
+    }
 }
 
 /// The row of a model's name.

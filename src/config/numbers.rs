@@ -16,12 +16,21 @@ pub fn three(flag: &str, words: &[String]) -> Result<[f32; 3]> {
     }
 }
 
+/// As [`three`], all above 0.
+pub fn deviations(flag: &str, words: &[String]) -> Result<[f32; 3]> {
+    let numbers = three(flag, words)?;
+    match numbers.iter().find(|value| **value <= 0.0) {
+        Some(value) => usage(format!("{flag} {value}: a standard deviation is above 0")),
+        None => Ok(numbers),
+    }
+}
+
 /// A share of the shorter side.
-pub fn crop_share(share: f64) -> Result<f64> {
+pub fn crop_share(flag: &str, share: f64) -> Result<f64> {
     if share > 0.0 && share <= 1.0 {
         return Ok(share);
     }
-    usage(format!("--val-zoom-factor {share}: give the share of the shorter side that the crop keeps, such as 0.875"))
+    usage(format!("{flag} {share}: give the share of the shorter side that the crop keeps, such as 0.875"))
 }
 
 #[cfg(test)]
@@ -48,10 +57,17 @@ mod tests {
     }
 
     #[test]
+    fn a_deviation_is_above_nothing() {
+        let parsed = |text: &str| deviations("--std", &[text.to_owned()]);
+        assert_eq!(parsed("0.2,0.3,1").unwrap(), [0.2, 0.3, 1.0]);
+        assert!(parsed("0.2,0,1").unwrap_err().to_string().starts_with("--std 0: "));
+    }
+
+    #[test]
     fn a_share_lies_above_nothing_and_up_to_all() {
-        assert_eq!(crop_share(1.0).unwrap(), 1.0);
+        assert_eq!(crop_share("--crop-pct", 1.0).unwrap(), 1.0);
         for share in [0.0, -0.5, 1.01, f64::NAN] {
-            assert!(crop_share(share).is_err(), "{share}");
+            assert!(crop_share("--crop-pct", share).is_err(), "{share}");
         }
     }
 }
