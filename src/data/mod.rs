@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod loader;
+pub mod sampler;
 pub mod source;
 
 /// Something that was left out, and why. Shown to the user as `path: reason`.
