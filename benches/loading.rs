@@ -2,6 +2,7 @@
 //! second of each repeat, one a line; `scripts/bench-loading.py` runs it beside torchvision's loader.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +21,7 @@ fn main() -> Result<()> {
     let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse()).context("not a number");
     let (workers, repeats) = (number(1)?, number(1)?);
 
-    let source = source::open(Path::new(&folder), None)?;
+    let source = Arc::new(source::open(Path::new(&folder), None)?);
     let transform = Evaluation::new(&Preprocessing {
         input_size: 224,
         crop_pct: 0.875,
