@@ -4,6 +4,7 @@ scripts/bench-loading.sh runs it. Needs torch, torchvision, Pillow and numpy.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -64,11 +65,14 @@ def theirs(folder, workers, processes):
     return timed(lambda: sum(len(labels) for _, labels in loader))
 
 
-def ours(program, folder, workers, images):
+def ours(program, folder, workers, images, *flags):
     """Our loader as a process, its start and the listing of the folder included."""
+    # What the loader's caller computes has one thread, as theirs has.
+    environment = os.environ | {"RAYON_NUM_THREADS": "1"}
 
     def load():
-        subprocess.run([program, folder, str(workers), "1"], check=True, capture_output=True)
+        command = [program, folder, str(workers), "1", *flags]
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         return images
 
     return timed(load)
@@ -79,8 +83,25 @@ def spread(values, digits=0):
     return f"{median:>7} ({low} to {high}, n = {len(values)})"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def compare(workers, repeats, contenders):
+    """Runs the contenders in turn, so that whatever else the machine does meets all of them; the first is ours."""
+    rows = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, run in contenders.items():
+            rows[name].append(run())
+    own = next(iter(rows.values()))
+    print(f"\n{workers} {'thread or worker' if workers == 1 else 'threads or workers'}")
+    for name, runs in rows.items():
+        speeds, costs = zip(*runs)
+        print(f"  {name:22} img/s {spread(speeds)}; processor ms an image {spread(costs, 2)}")
+        if runs is not own:
+            faster = [ours[0] / theirs[0] for ours, theirs in zip(own, runs)]
+            cheaper = [theirs[1] / ours[1] for ours, theirs in zip(own, runs)]
+            print(f"    ours is faster by    {spread(faster, 2)}; cheaper by {spread(cheaper, 2)}")
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("program", help="the built bench")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=1000)
@@ -88,26 +109,23 @@ def main():
     args = parser.parse_args()
     make_images(args.folder, args.images)
     torch.set_num_threads(1)
-    files = list(args.folder.rglob("*.jpg"))
-    mean = statistics.mean(path.stat().st_size for path in files)
-    print(f"{len(files)} JPEGs, mean {mean / 1000:.0f} KB; Pillow {PIL.__version__}, torchvision {torchvision.__version__}")
+    args.files = list(args.folder.rglob("*.jpg"))
+    mean = statistics.mean(path.stat().st_size for path in args.files)
+    print(f"{len(args.files)} JPEGs, mean {mean / 1000:.0f} KB; Pillow {PIL.__version__}, torch {torch.__version__}")
+    return args
 
+
+def main():
+    args = arguments(__doc__)
+    print(f"torchvision {torchvision.__version__}")
     for workers in (1, 2):
-        rows = {"tresnet": []}
-        for _ in range(args.repeats):
-            # In turn, so that whatever else the machine does meets all of them.
-            if workers == 1:
-                rows.setdefault("torchvision", []).append(theirs(args.folder, workers, processes=False))
-            rows.setdefault("torchvision, workers", []).append(theirs(args.folder, workers, processes=True))
-            rows["tresnet"].append(ours(args.program, args.folder, workers, len(files)))
-        print(f"\n{workers} {'thread or worker' if workers == 1 else 'threads or workers'}")
-        for name, runs in rows.items():
-            speeds, costs = zip(*runs)
-            print(f"  {name:22} img/s {spread(speeds)}; processor ms an image {spread(costs, 2)}")
-            if name != "tresnet":
-                faster = [ours[0] / theirs[0] for ours, theirs in zip(rows["tresnet"], runs)]
-                cheaper = [theirs[1] / ours[1] for ours, theirs in zip(rows["tresnet"], runs)]
-                print(f"    ours is faster by    {spread(faster, 2)}; cheaper by {spread(cheaper, 2)}")
+        contenders = {
+            "tresnet": lambda: ours(args.program, args.folder, workers, len(args.files)),
+            "torchvision, workers": lambda: theirs(args.folder, workers, processes=True),
+        }
+        if workers == 1:
+            contenders["torchvision"] = lambda: theirs(args.folder, workers, processes=False)
+        compare(workers, args.repeats, contenders)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ mod tests {
         };
         let options = LoaderOptions::new(3, 2);
         let source = source::open(folder, None).unwrap();
-        Loader::new(source, Transform::new(&preprocessing).unwrap(), options).unwrap()
+        Loader::new(source.into(), Transform::new(&preprocessing).unwrap(), options).unwrap()
     }
 
     /// Logits: 100, and the first pixel's red.

@@ -1,5 +1,7 @@
 //! Decoded pixels and crops against Pillow, torchvision and timm, byte for byte; sources and the loader around them.
 
+#[path = "preprocessing/cifar.rs"]
+mod cifar;
 #[path = "preprocessing/crops.rs"]
 mod crops;
 #[path = "preprocessing/loading.rs"]
@@ -8,3 +10,5 @@ mod loading;
 mod passes;
 #[path = "preprocessing/sources.rs"]
 mod sources;
+#[path = "preprocessing/splits.rs"]
+mod splits;

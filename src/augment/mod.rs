@@ -29,7 +29,7 @@ pub use crop::RandomCrop;
 pub use mix_pixels::mix_batch;
 pub use motion::Motion;
 pub use step::Step;
-pub use transform::{Place, Transform};
+pub use transform::{OfEpoch, Place, Transform};
 
 /// A decoded picture: `[height, width, 3]` bytes, rows from the top, red first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

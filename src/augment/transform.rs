@@ -1,6 +1,8 @@
 //! What a loader does to every picture, whichever transform it was given.
 
 use super::Rgb;
+use super::training::{Training, Workspace};
+use crate::random::Draws;
 
 /// Which picture of a pass over the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,4 +28,31 @@ pub trait Transform: Send + Sync {
     ///
     /// When the picture is empty or `out` has another length: the caller's mistakes.
     fn apply(&self, image: &Rgb, place: Place, room: &mut Self::Room, out: &mut [u8]);
+}
+
+/// The training transform of one epoch: what is random about a picture follows from the seed, the epoch and its
+/// position.
+#[derive(Clone, Debug)]
+pub struct OfEpoch {
+    pub transform: Training,
+    pub seed: u64,
+    pub epoch: u64,
+}
+
+impl OfEpoch {
+    fn draws(&self, place: Place) -> Draws {
+        Draws::new(self.seed, self.epoch, place.position as u64, "transform")
+    }
+}
+
+impl Transform for OfEpoch {
+    type Room = Workspace;
+
+    fn side(&self) -> usize {
+        self.transform.side()
+    }
+
+    fn apply(&self, image: &Rgb, place: Place, workspace: &mut Workspace, out: &mut [u8]) {
+        self.transform.apply(image, &mut self.draws(place), workspace, out);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
@@ -29,7 +30,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     }
     // Whatever cannot be written is found before anything is computed.
     let mut outputs = Outputs::open(&settings.results)?;
-    let source = source::open(&settings.val_dir, settings.class_map.as_deref())?;
+    let source = Arc::new(source::open(&settings.val_dir, settings.class_map.as_deref())?);
     tracing::debug!("{}: {} images of {} classes", settings.val_dir.display(), source.len(), source.classes().len());
     let model = model(&settings)?;
     check_labels(&source, &model, &settings)?;
@@ -42,8 +43,11 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     };
     let mut loader = Loader::new(source.clone(), transform, options)?;
     let mut progress = Progress::start(loader.images(), settings.results.log_interval, quiet);
-    for note in source.notes() {
-        progress.say(&left_out(note));
+    for remark in source.remarks() {
+        progress.say(&format!("note: {remark}"));
+    }
+    for image in source.skipped() {
+        progress.say(&left_out(image));
     }
     let network = |images: &candle_core::Tensor| model.forward(images);
     let options = evaluate::Options {
@@ -190,7 +194,7 @@ impl Finished<'_> {
     fn report(&self, dataset_images: usize, interrupted: bool) -> EvaluationReport {
         let Self { settings, model, source, run, loading } = self;
         let preprocessing = settings.preprocessing;
-        let skipped = source.notes().iter().chain(&run.skipped);
+        let skipped = source.skipped().iter().chain(&run.skipped);
         EvaluationReport {
             model: settings.variant.name.to_owned(),
             accuracy: (&run.counts).into(),

@@ -2,7 +2,11 @@
 
 pub mod decode;
 pub mod loader;
+pub mod sampler;
 pub mod source;
+mod split;
+
+pub use split::{Split, open_split};
 
 /// Something that was left out, and why. Shown to the user as `path: reason`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,4 +14,15 @@ pub struct Skipped {
     /// Relative to the data set, where it lies within.
     pub path: String,
     pub reason: String,
+}
+
+/// A list of names for a message, cut where it gets long.
+fn enumerate<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 10;
+    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    let rest = match names.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &rest
 }

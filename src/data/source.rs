@@ -1,28 +1,33 @@
-//! Where the images lie: a folder of class folders, or a tar of one. Listed once, then read by number.
+//! Where the images lie: a folder of class folders, a tar of one, or CIFAR's binary files. Listed once, then read by
+//! number.
 //!
 //! Order and labels are those of torchvision's `ImageFolder`: class folders in plain byte order, within each the
 //! folders beneath it in the order of their paths, within each of those the files by name. (timm sorts naturally,
 //! `2` before `10`; the two agree wherever names have one length, as WordNet's do.)
 
+mod cifar;
 mod class_map;
 mod folder;
 mod listing;
+mod numbering;
+mod packed;
 mod tar;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::class_map::ClassMap;
 use self::listing::Labelled;
-use super::Skipped;
+use super::decode::{self, decode};
+use super::{Skipped, Split};
+use crate::augment::Rgb;
 
 /// Larger files are not read: the largest honest picture, uncompressed, is not larger.
-const MOST_BYTES: u64 = super::decode::MOST_PIXELS * 8;
+const MOST_BYTES: u64 = decode::MOST_PIXELS * 8;
 
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +44,8 @@ pub struct Source {
     root: PathBuf,
     classes: Vec<String>,
     samples: Vec<Sample>,
-    notes: Vec<Skipped>,
+    skipped: Vec<Skipped>,
+    remarks: Vec<String>,
     storage: Storage,
 }
 
@@ -51,9 +57,11 @@ enum Storage {
         /// Of each sample, in bytes.
         spans: Vec<tar::Span>,
     },
+    Cifar(cifar::Records),
 }
 
-/// Lists the images of a folder of class folders or of a tar of one, as `path` is.
+/// Lists the images of a folder of class folders or of a tar of one, as `path` is; or the test images of CIFAR where
+/// its binary files lie there.
 ///
 /// With a `class_map` (a text file, one class a line) a label is the number of the line that names the folder, and
 /// folders that it does not name are left out.
@@ -61,27 +69,39 @@ enum Storage {
 /// # Errors
 ///
 /// Nothing at `path`, something else than a folder or a plain tar, no class folders, no images; a class map that
-/// cannot be read or names a class twice. Whatever is left out without stopping is in [`Source::notes`].
-pub fn open(path: &Path, class_map: Option<&Path>) -> Result<Arc<Source>> {
+/// cannot be read or names a class twice. What cannot be read but stops nothing is in [`Source::skipped`].
+pub fn open(path: &Path, class_map: Option<&Path>) -> Result<Source> {
+    if let Some(source) = cifar(path, Split::Val, class_map)? {
+        return Ok(source);
+    }
     let map = class_map.map(ClassMap::read).transpose()?;
     let metadata = fs::metadata(path).with_context(|| format!("{}: no data set can be read there", path.display()))?;
-    let source = if metadata.is_dir() {
+    if metadata.is_dir() {
         let (labelled, _) = folder::list(path)?.label(path, map)?;
-        Source::new(path, labelled, Storage::Folder)
+        Ok(Source::new(path, labelled, Storage::Folder))
     } else if metadata.is_file() {
         let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
         let (labelled, spans) = tar::list(&file, path)?.label(path, map)?;
-        Source::new(path, labelled, Storage::Tar { file, spans })
+        Ok(Source::new(path, labelled, Storage::Tar { file, spans }))
     } else {
         bail!("{}: neither a folder nor a file; give a folder of class folders or a tar of one", path.display());
-    };
-    Ok(Arc::new(source))
+    }
+}
+
+/// The images of `split` where `path` holds CIFAR-10's or CIFAR-100's binary files; none where it does not.
+pub(super) fn cifar(path: &Path, split: Split, class_map: Option<&Path>) -> Result<Option<Source>> {
+    let Some(found) = cifar::find(path) else { return Ok(None) };
+    if let Some(map) = class_map {
+        bail!("--class-map {}: the files of CIFAR say their classes themselves; leave it out", map.display());
+    }
+    let (labelled, records) = found.open(split)?;
+    Ok(Some(Source::new(path, labelled, Storage::Cifar(records))))
 }
 
 impl Source {
     fn new(root: &Path, labelled: Labelled, storage: Storage) -> Self {
-        let Labelled { classes, samples, notes } = labelled;
-        Self { root: root.to_owned(), classes, samples, notes, storage }
+        let Labelled { classes, samples, skipped, remarks } = labelled;
+        Self { root: root.to_owned(), classes, samples, skipped, remarks, storage }
     }
 
     /// Number of images.
@@ -104,12 +124,34 @@ impl Source {
         &self.samples
     }
 
-    /// What was left out, or is odd: a path and the reason.
-    pub fn notes(&self) -> &[Skipped] {
-        &self.notes
+    /// Images and folders that could not be listed and so are missing: they count as unreadable.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
     }
 
-    /// Reads the file of sample number `index` into `bytes`, whose room is used again.
+    /// What is odd but may be as it was meant, a sentence each.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Reads sample number `index` as a picture, through `bytes`; the room of both is used again.
+    ///
+    /// # Errors
+    ///
+    /// A short reason, without the path: those of [`Source::read`] and of [`decode`](decode::decode).
+    pub fn load(&self, index: usize, bytes: &mut Vec<u8>, image: &mut Rgb) -> Result<()> {
+        self.read(index, bytes)?;
+        match &self.storage {
+            Storage::Folder | Storage::Tar { .. } => decode(bytes, image),
+            Storage::Cifar(_) => {
+                cifar::interleave(bytes, image);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the stored bytes of sample number `index` (a file, or three planes of CIFAR's) into `bytes`, whose room is
+    /// used again.
     ///
     /// # Errors
     ///
@@ -131,6 +173,7 @@ impl Source {
                 bytes.resize(span.length as usize, 0);
                 file.read_exact_at(bytes, span.start).context("cannot be read from the tar")?;
             }
+            Storage::Cifar(records) => records.read(index, bytes)?,
         }
         Ok(())
     }

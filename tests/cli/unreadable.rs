@@ -81,3 +81,14 @@ fn files_of_other_kinds_are_no_images_and_no_trouble() {
     fs::copy(sample("README.md"), images.path().join("README.md")).unwrap();
     infer(images.path(), &[]).ended_with(0);
 }
+
+#[test]
+fn a_class_without_images_is_worth_a_remark_and_no_trouble() {
+    let images = digits_folder();
+    for entry in fs::read_dir(images.path().join("9")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let run = infer(images.path(), &["--json"]).ended_with(0);
+    assert_eq!(run.json()["skipped"], serde_json::json!([]));
+    assert!(run.stderr.contains("class folders without images: 9\n"), "{}", run.stderr);
+}

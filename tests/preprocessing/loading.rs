@@ -71,7 +71,7 @@ fn joined(batches: &[Batch]) -> (Vec<u8>, Vec<usize>, Vec<usize>, Vec<String>) {
 }
 
 fn open_folder(path: &Path) -> Arc<Source> {
-    open(path, None).unwrap()
+    open(path, None).unwrap().into()
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_tar_loads_as_its_folder_does() {
     let mut builder = tar::Builder::new(fs::File::create(&path).unwrap());
     builder.append_dir_all("val", root.path()).unwrap();
     builder.finish().unwrap();
-    let packed = open(&path, None).unwrap();
+    let packed = Arc::new(open(&path, None).unwrap());
     fs::remove_file(&path).unwrap();
     let from_folder = joined(&batches(&open_folder(root.path()), options(5, 2)));
     let from_tar = joined(&batches(&packed, options(5, 2)));

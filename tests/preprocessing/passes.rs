@@ -35,7 +35,7 @@ fn ten() -> (TempDir, Arc<Source>) {
     }
     fs::write(root.path().join("a/4.png"), "no image").unwrap();
     let source = open(root.path(), None).unwrap();
-    (root, source)
+    (root, source.into())
 }
 
 fn given(samples: &[u32], start: usize, workers: usize) -> Options {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 use tresnet::data::source::{Source, open};
@@ -55,8 +54,8 @@ fn refusal(path: &Path, map: Option<&Path>) -> String {
     format!("{:#}", open(path, map).unwrap_err())
 }
 
-fn reasons(source: &Arc<Source>) -> Vec<(&str, &str)> {
-    source.notes().iter().map(|note| (note.path.as_str(), note.reason.as_str())).collect()
+fn reasons(source: &Source) -> Vec<(&str, &str)> {
+    source.skipped().iter().map(|note| (note.path.as_str(), note.reason.as_str())).collect()
 }
 
 /// `-` sorts before `/`, yet the folder `a/z` comes before `a/z-`, whose beginning it is.
@@ -85,7 +84,7 @@ fn a_folder_has_the_order_of_image_folder() {
     assert_eq!(source.classes(), ["B", "a", "b"]);
     assert_eq!(listed(&source), expected_order());
     assert_eq!(content(&source, 5), "b/10.JPEG");
-    assert!(source.notes().is_empty());
+    assert!(source.skipped().is_empty() && source.remarks().is_empty());
 }
 
 #[test]
@@ -141,11 +140,12 @@ fn a_link_to_nothing_is_listed_and_fails_when_read() {
 }
 
 #[test]
-fn an_empty_class_keeps_its_number_and_is_noted() {
+fn an_empty_class_keeps_its_number_and_is_worth_a_remark() {
     let root = folder(&["a/1.jpg", "b/notes.txt", "c/2.jpg"]);
     let source = open(root.path(), None).unwrap();
     assert_eq!(listed(&source), [("a/1.jpg".to_owned(), 0), ("c/2.jpg".to_owned(), 2)]);
-    assert_eq!(reasons(&source), [("b", "a class folder without images")]);
+    assert_eq!(source.remarks(), [format!("{}: class folders without images: b", root.path().display())]);
+    assert!(source.skipped().is_empty());
 }
 
 #[test]
@@ -156,7 +156,9 @@ fn a_class_map_gives_the_labels_and_drops_the_rest() {
     let source = open(root.path(), Some(&map)).unwrap();
     assert_eq!(source.classes(), ["c", "unused", "a"]);
     assert_eq!(listed(&source), [("a/1.jpg".to_owned(), 2), ("c/3.jpg".to_owned(), 0)]);
-    assert_eq!(reasons(&source), [("b", "a folder that the class map does not name")]);
+    let remark = "folders left out, since the class map does not name them: b";
+    assert_eq!(source.remarks(), [format!("{}: {remark}", root.path().display())]);
+    assert!(source.skipped().is_empty());
 
     fs::write(&map, "a\nb\na\n").unwrap();
     assert!(refusal(root.path(), Some(&map)).contains("lines 1 and 3 both name a"));

@@ -86,11 +86,11 @@ impl Bench<'_> {
             return Ok(None);
         }
         if let Some(folder) = &self.settings.val_dir {
-            return Ok(Some(Images { source: source::open(folder, None)?, _made: None }));
+            return Ok(Some(Images { source: Arc::new(source::open(folder, None)?), _made: None }));
         }
         let made = synthetic::Folder::make().context("cannot make synthetic images; name some with --val-dir")?;
         self.say(&format!("images: {}", synthetic::WHAT));
-        Ok(Some(Images { source: source::open(made.path(), None)?, _made: Some(made) }))
+        Ok(Some(Images { source: Arc::new(source::open(made.path(), None)?), _made: Some(made) }))
     }
 
     fn row(&self, subject: &Subject, images: Option<&Arc<Source>>) -> Result<Row> {

@@ -8,7 +8,6 @@ use anyhow::Result;
 use super::order::Order;
 use super::queue::Queue;
 use crate::augment::{Place, Rgb, Transform};
-use crate::data::decode::decode;
 use crate::data::source::Source;
 
 /// Room that is used again for every image.
@@ -41,8 +40,7 @@ pub fn run<T: Transform>(source: &Source, order: &Order, transform: &T, queue: &
 
 impl<Room> Desk<Room> {
     fn load(&mut self, source: &Source, transform: &impl Transform<Room = Room>, place: Place) -> Result<()> {
-        source.read(place.sample, &mut self.bytes)?;
-        decode(&self.bytes, &mut self.image)?;
+        source.load(place.sample, &mut self.bytes, &mut self.image)?;
         transform.apply(&self.image, place, &mut self.room, &mut self.pixels);
         for buffer in [&mut self.bytes, &mut self.image.pixels] {
             if buffer.capacity() > KEPT {

@@ -18,14 +18,14 @@ type Identity = (u64, u64);
 struct Walk<'a> {
     root: &'a Path,
     found: ClassFolder<()>,
-    notes: Vec<Skipped>,
+    skipped: Vec<Skipped>,
 }
 
 /// Lists the images under `root`, by class folder.
 ///
 /// # Errors
 ///
-/// When `root` itself cannot be listed. Folders beneath that cannot are noted.
+/// When `root` itself cannot be listed. Folders beneath that cannot are skipped.
 pub fn list(root: &Path) -> Result<Listing<()>> {
     let cannot = || format!("{}: the folder cannot be listed", root.display());
     let top = identity(root).with_context(cannot)?;
@@ -42,17 +42,17 @@ pub fn list(root: &Path) -> Result<Listing<()>> {
         .into_par_iter()
         .map(|name| {
             let mut walk =
-                Walk { root, found: ClassFolder { name: name.clone(), images: Vec::new() }, notes: Vec::new() };
+                Walk { root, found: ClassFolder { name: name.clone(), images: Vec::new() }, skipped: Vec::new() };
             walk.folder(PathBuf::from(name), &[top]);
             walk
         })
         .collect();
-    let mut listing = Listing { folders: Vec::with_capacity(walked.len()), loose, notes: Vec::new() };
+    let mut listing = Listing { folders: Vec::with_capacity(walked.len()), loose, skipped: Vec::new() };
     for walk in walked {
         listing.folders.push(walk.found);
-        listing.notes.extend(walk.notes);
+        listing.skipped.extend(walk.skipped);
     }
-    listing.notes.sort_by(|a, b| a.path.cmp(&b.path));
+    listing.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listing)
 }
 
@@ -62,16 +62,16 @@ impl Walk<'_> {
         let full = self.root.join(&path);
         let (identity, entries) = match identity(&full).and_then(|id| Ok((id, fs::read_dir(&full)?))) {
             Ok(found) => found,
-            Err(error) => return self.note(&path, format!("the folder cannot be listed: {error}")),
+            Err(error) => return self.skip(&path, format!("the folder cannot be listed: {error}")),
         };
         if above.contains(&identity) {
-            return self.note(&path, "a link back to a folder that holds it");
+            return self.skip(&path, "a link back to a folder that holds it");
         }
         let above = [above, &[identity]].concat();
         for entry in entries {
             match entry.and_then(|entry| Ok((kind(&entry)?, entry.file_name()))) {
                 Ok((kind, name)) => self.entry(path.join(name), kind, &above),
-                Err(error) => self.note(&path, format!("the folder cannot be listed to its end: {error}")),
+                Err(error) => self.skip(&path, format!("the folder cannot be listed to its end: {error}")),
             }
         }
     }
@@ -84,13 +84,13 @@ impl Walk<'_> {
             if kind.is_file() || kind.is_symlink() {
                 self.found.images.push((path, ()));
             } else {
-                self.note(&path, "neither a file nor a folder");
+                self.skip(&path, "neither a file nor a folder");
             }
         }
     }
 
-    fn note(&mut self, path: &Path, reason: impl Into<String>) {
-        self.notes.push(Skipped { path: path.display().to_string(), reason: reason.into() });
+    fn skip(&mut self, path: &Path, reason: impl Into<String>) {
+        self.skipped.push(Skipped { path: path.display().to_string(), reason: reason.into() });
     }
 }
 

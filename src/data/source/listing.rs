@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use super::class_map::ClassMap;
 use super::{Sample, Skipped};
+use crate::data::enumerate;
 
 /// What torchvision takes for images, by the end of the name (`IMG_EXTENSIONS`).
 const EXTENSIONS: [&str; 9] = [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
@@ -18,7 +19,8 @@ pub struct Listing<At> {
     pub folders: Vec<ClassFolder<At>>,
     /// Images that lie in no class folder.
     pub loose: usize,
-    pub notes: Vec<Skipped>,
+    /// What could not be listed.
+    pub skipped: Vec<Skipped>,
 }
 
 /// A class folder and its images.
@@ -33,7 +35,8 @@ pub struct ClassFolder<At> {
 pub struct Labelled {
     pub classes: Vec<String>,
     pub samples: Vec<Sample>,
-    pub notes: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
+    pub remarks: Vec<String>,
 }
 
 /// Whether torchvision would take a file of this name for an image.
@@ -78,7 +81,7 @@ impl<At> Listing<At> {
         self.folders.sort_by(|a, b| a.name.cmp(&b.name));
 
         let (mut samples, mut places) = (Vec::new(), Vec::new());
-        let mut names = Vec::new();
+        let (mut names, mut unnamed, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         let found = self.folders.len();
         for mut folder in self.folders {
             let name = lossy(&folder.name);
@@ -87,14 +90,13 @@ impl<At> Listing<At> {
                 Some(map) => match map.label(&name) {
                     Some(label) => label,
                     None => {
-                        self.notes
-                            .push(Skipped { path: name, reason: "a folder that the class map does not name".into() });
+                        unnamed.push(name);
                         continue;
                     }
                 },
             };
             if folder.images.is_empty() {
-                self.notes.push(Skipped { path: name.clone(), reason: "a class folder without images".into() });
+                empty.push(name.clone());
             }
             names.push(name);
             folder.sort();
@@ -111,7 +113,13 @@ impl<At> Listing<At> {
             bail!("{root}: its {} class folders hold no images (files that end in {ends})", names.len());
         }
         let classes = map.map_or(names, ClassMap::into_names);
-        Ok((Labelled { classes, samples, notes: self.notes }, places))
+        let odd = [
+            ("folders left out, since the class map does not name them", unnamed),
+            ("class folders without images", empty),
+        ];
+        let odd = odd.into_iter().filter(|(_, folders)| !folders.is_empty());
+        let remarks = odd.map(|(what, folders)| format!("{root}: {what}: {}", enumerate(&folders)));
+        Ok((Labelled { classes, samples, skipped: self.skipped, remarks: remarks.collect() }, places))
     }
 }
 

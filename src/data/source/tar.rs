@@ -29,7 +29,7 @@ const COMPRESSED: [(&[u8], &str); 4] =
 struct Contents {
     files: BTreeMap<Vec<u8>, Span>,
     folders: Vec<Vec<u8>>,
-    notes: Vec<Skipped>,
+    skipped: Vec<Skipped>,
 }
 
 /// Lists the images of the tar `file` by class folder, as those of the unpacked folder would be. When all of it lies
@@ -62,7 +62,7 @@ pub fn list(file: &File, path: &Path) -> Result<Listing<Span>> {
                 contents.files.insert(name, span);
             }
             EntryType::Link => contents.hard_link(name, entry.link_name_bytes().as_deref()),
-            other => contents.note(&name, format!("an entry of the kind {other:?}, which is not read from a tar")),
+            other => contents.skip(&name, format!("an entry of the kind {other:?}, which is not read from a tar")),
         }
     }
     Ok(contents.into_listing())
@@ -75,12 +75,12 @@ impl Contents {
             Some(span) => {
                 self.files.insert(name, span);
             }
-            None => self.note(&name, "a link to a file that the tar does not hold".to_owned()),
+            None => self.skip(&name, "a link to a file that the tar does not hold".to_owned()),
         }
     }
 
-    fn note(&mut self, name: &[u8], reason: String) {
-        self.notes.push(Skipped { path: String::from_utf8_lossy(name).into_owned(), reason });
+    fn skip(&mut self, name: &[u8], reason: String) {
+        self.skipped.push(Skipped { path: String::from_utf8_lossy(name).into_owned(), reason });
     }
 
     fn into_listing(self) -> Listing<Span> {
@@ -100,7 +100,7 @@ impl Contents {
                 None => loose += 1,
             }
         }
-        Listing { folders: classes.into_values().collect(), loose, notes: self.notes }
+        Listing { folders: classes.into_values().collect(), loose, skipped: self.skipped }
     }
 
     /// Length of `top/` if one folder wraps the class folders: everything in it, no image directly in it.
