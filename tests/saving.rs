@@ -51,7 +51,7 @@ fn save_state(files: &mut ResumeFiles, updates: u64) -> Result<()> {
         parameters: &parameters,
         model: &model,
         ema: Some(&ema),
-        optimizer: &[("momentum", &momentum)],
+        optimizer: &[("momentum", momentum.iter().map(Vec::as_slice).collect())],
     })
 }
 

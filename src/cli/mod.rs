@@ -46,6 +46,7 @@ pub enum Command {
     Bench(Box<BenchArgs>),
     Models(ModelsArgs),
     Inspect(InspectArgs),
+    Report(ReportArgs),
 }
 
 /// How much is said on the standard error.
@@ -111,6 +112,17 @@ pub struct InspectArgs {
     /// Form of the table
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: TableFormat,
+}
+
+/// Draws a training run's curves: losses, accuracies and the learning rate, as an SVG picture.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// The folder of the run, which holds its summary.csv
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where the picture is written [default: curves.svg in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Parses a command line as the operating system hands it over, program name first.

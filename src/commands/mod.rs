@@ -1,10 +1,12 @@
 //! The commands: each one straight path from settings to results.
 
 mod bench;
+mod curves;
 mod diagnostics;
 mod infer;
 mod inspect;
 mod models;
+mod train;
 
 use anyhow::Result;
 
@@ -30,9 +32,11 @@ pub fn run(line: Cli) -> Result<Status> {
     let quiet = line.verbosity.quiet;
     match line.command {
         Command::Infer(args) => infer::run(*args, quiet),
+        Command::Train(args) => train::run(*args, quiet),
         Command::Bench(args) => bench::run(*args, quiet),
         Command::Models(args) => models::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Report(args) => curves::run(&args),
     }
 }
 

@@ -9,6 +9,7 @@ mod steps;
 mod summary;
 mod table;
 mod tensorboard;
+mod training_progress;
 
 use std::io::{self, Write};
 
@@ -23,6 +24,7 @@ pub use steps::{StepRow, Steps};
 pub use summary::{Summary, SummaryRow};
 pub use table::{Record, Table};
 pub use tensorboard::EventFile;
+pub use training_progress::{TrainingProgress, UpdateFigures};
 
 /// Writes results to the standard output. A reader that has gone (`| head`) is no error: it has seen what it wanted.
 ///

@@ -30,7 +30,7 @@ pub struct ResumeState<'a> {
     /// Their moving average, where there is one.
     pub ema: Option<&'a [Vec<f32>]>,
     /// The optimizer's tensors by slot, such as `momentum`; empty ones where a parameter has none.
-    pub optimizer: &'a [(&'a str, &'a [Vec<f32>])],
+    pub optimizer: &'a [(&'a str, Vec<&'a [f32]>)],
 }
 
 impl<'a> ResumeState<'a> {

@@ -129,7 +129,7 @@ fn save_on<D: Disk>(files: &mut ResumeFiles, disk: &D, updates: u64) -> Result<(
             parameters: &parameters(),
             model: &model,
             ema: None,
-            optimizer: &[("momentum", &momentum)],
+            optimizer: &[("momentum", momentum.iter().map(Vec::as_slice).collect())],
         },
     )
 }

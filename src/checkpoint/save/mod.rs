@@ -58,10 +58,15 @@ impl<'a> TensorFile<'a> {
     /// # Errors
     ///
     /// Where values and parameters do not agree in number or size.
-    pub(super) fn section(&mut self, prefix: &str, parameters: &[Parameter], values: &'a [Vec<f32>]) -> Result<()> {
+    pub(super) fn section<V: AsRef<[f32]>>(
+        &mut self,
+        prefix: &str,
+        parameters: &[Parameter],
+        values: &'a [V],
+    ) -> Result<()> {
         let (named, given) = (parameters.len(), values.len());
         ensure!(named == given, "{given} tensors were given for the {named} parameters of the network");
-        for (parameter, values) in parameters.iter().zip(values) {
+        for (parameter, values) in parameters.iter().zip(values.iter().map(V::as_ref)) {
             if values.is_empty() {
                 continue;
             }

@@ -7,6 +7,9 @@
 mod backward;
 mod buffers;
 mod forward;
+mod values;
+
+pub use values::weights_of;
 
 use std::ops::Range;
 
@@ -105,6 +108,24 @@ impl Trainable {
     /// Parameters and their gradients, to be stepped or restored.
     pub fn parameters_mut(&mut self) -> (&mut [Vec<f32>], &mut [Vec<f32>]) {
         (&mut self.parameters, &mut self.gradients)
+    }
+
+    /// Forgets all gradients.
+    pub fn zero_gradients(&mut self) {
+        self.gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+    }
+
+    /// Running statistics, to be put back by [`Self::restore_running`] where a batch turns out to be unusable.
+    pub fn running(&self) -> Vec<(usize, Vec<f32>)> {
+        let statistics = self.graph.parameters().iter().enumerate().filter(|(_, parameter)| !parameter.trainable);
+        statistics.map(|(at, _)| (at, self.parameters[at].clone())).collect()
+    }
+
+    /// Puts back what [`Self::running`] gave.
+    pub fn restore_running(&mut self, running: Vec<(usize, Vec<f32>)>) {
+        for (at, values) in running {
+            self.parameters[at] = values;
+        }
     }
 
     /// The parameter's gradient is not to be relied on any more.

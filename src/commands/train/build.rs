@@ -1,0 +1,64 @@
+//! From settings to a learner: the network with its first weights, what is frozen, the optimiser.
+
+use anyhow::Result;
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+
+use super::learner::{Counts, Learner};
+use crate::checkpoint::{Checkpoint, Fresh};
+use crate::config::{InitialWeights, TrainSettings};
+use crate::nn::{Initializer, Trainable};
+use crate::ops::Isa;
+use crate::optim::{Ema, Groups};
+
+/// The learner at the beginning of a run, and what its user should know of it.
+pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec<String>)> {
+    let model = &settings.model;
+    let architecture = model.variant.network.architecture(classes, model.in_chans);
+    let isa = Isa::bf16().filter(|_| settings.amp).unwrap_or_else(Isa::detect);
+    let (mean, std) = (settings.evaluation.mean, settings.evaluation.std);
+    let graph = architecture.graph;
+    let (mut trainable, remarks) = match &model.weights {
+        InitialWeights::Random => {
+            let fresh = Box::new(Initializer { seed: settings.seed });
+            let weights = VarBuilder::from_backend(fresh, DType::F32, Device::Cpu);
+            (Trainable::new(graph, &weights, &mean, &std, isa)?, Vec::new())
+        }
+        InitialWeights::Exact { file, use_ema } => {
+            let (weights, binding) = Checkpoint::open(file)?.weights(*use_ema)?.builder(None);
+            let trainable = Trainable::new(graph, &weights, &mean, &std, isa)?;
+            binding.finish(model.variant.name)?;
+            (trainable, Vec::new())
+        }
+        InitialWeights::Pretrained { file, use_ema } => {
+            let held = Checkpoint::open(file)?.weights(*use_ema)?;
+            let other = held.num_classes().filter(|&held| held != classes);
+            let fresh = other.map(|_| Fresh { prefix: held.layout().head_path().to_owned(), seed: settings.seed });
+            let (weights, binding) = held.builder(fresh);
+            let trainable = Trainable::new(graph, &weights, &mean, &std, isa)?;
+            binding.finish(model.variant.name)?;
+            let remark =
+                |held| format!("{} tells {held} classes apart; the head for {classes} starts afresh", file.display());
+            (trainable, other.map(remark).into_iter().collect())
+        }
+    };
+    trainable.set_checkpointing(model.grad_checkpointing);
+    let frozen = &model.frozen;
+    frozen.iter().enumerate().filter(|(_, frozen)| **frozen).for_each(|(at, _)| trainable.freeze(at));
+    let optimization = &settings.optimization;
+    let groups = Groups::new(trainable.graph().parameters(), frozen, &optimization.groups)?;
+    let ema = match settings.ema {
+        Some(ema) => Some(Ema::new(trainable.parameters().to_vec(), ema.decay, ema.warmup)?),
+        None => None,
+    };
+    let learner = Learner {
+        trainable,
+        logits: architecture.logits,
+        criterion: settings.criterion,
+        optimizer: optimization.optimizer.build(groups)?,
+        clip: optimization.clip,
+        ema,
+        counts: Counts::default(),
+    };
+    Ok((learner, remarks))
+}

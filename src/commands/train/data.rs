@@ -1,0 +1,127 @@
+//! The two splits of a run, and the passes over them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+
+use crate::augment::evaluation::Evaluation;
+use crate::augment::training::{Training, Workspace};
+use crate::augment::{Place, Rgb, Transform};
+use crate::config::{DataSource, TrainSettings};
+use crate::data::loader::{Loader, Options};
+use crate::data::sampler::Sampler;
+use crate::data::source::{self, Source};
+use crate::data::{Split, open_split};
+use crate::random::Draws;
+
+/// What a run learns from and is judged by.
+pub struct Data {
+    pub train: Arc<Source>,
+    pub val: Arc<Source>,
+    transform: Training,
+    evaluation: Evaluation,
+    sampler: Sampler,
+    batch_size: usize,
+    validation_batch_size: usize,
+    workers: usize,
+    seed: u64,
+}
+
+/// The training transform of one epoch.
+struct OfEpoch {
+    transform: Training,
+    seed: u64,
+    epoch: u64,
+}
+
+impl Transform for OfEpoch {
+    type Room = Workspace;
+
+    fn side(&self) -> usize {
+        self.transform.side()
+    }
+
+    fn apply(&self, image: &Rgb, place: Place, room: &mut Workspace, out: &mut [u8]) {
+        let mut draws = Draws::new(self.seed, self.epoch, place.position as u64, "transform");
+        self.transform.apply(image, &mut draws, room, out);
+    }
+}
+
+impl Data {
+    /// Opens both splits; what the user should know of them is in the second result.
+    pub fn open(settings: &TrainSettings) -> Result<(Self, Vec<String>)> {
+        let own = &settings.data;
+        ensure!(
+            own.aug_splits <= 1,
+            "--aug-splits {}: copies within a batch are not there yet; leave it and --jsd-loss out",
+            own.aug_splits
+        );
+        let class_map = own.class_map.as_deref();
+        let train = open(&own.train, Split::Train, class_map)?;
+        let mut val = open(&own.val, Split::Val, class_map)?;
+        val.number_as(&train)?;
+        let images = train.len();
+        let both = [&train, &val];
+        let skipped = both.into_iter().flat_map(Source::skipped);
+        let skipped = skipped.map(|skipped| format!("warning: left out {}: {}", skipped.path, skipped.reason));
+        let remarks = both.into_iter().flat_map(Source::remarks).cloned().chain(skipped).collect();
+        ensure!(
+            own.batch_size <= images,
+            "--batch-size {} is more than the {images} training images: give at most {images}",
+            own.batch_size
+        );
+        let opened = Self {
+            transform: Training::new(
+                &settings.augmentation.transform,
+                settings.evaluation.input_size,
+                settings.evaluation.mean,
+            )?,
+            evaluation: Evaluation::new(&settings.evaluation)?,
+            sampler: Sampler::new(images, settings.seed, own.aug_repeats)?,
+            train: Arc::new(train),
+            val: Arc::new(val),
+            batch_size: own.batch_size,
+            validation_batch_size: own.validation_batch_size,
+            workers: own.workers,
+            seed: settings.seed,
+        };
+        Ok((opened, remarks))
+    }
+
+    /// Classes that the training images tell apart.
+    pub fn classes(&self) -> usize {
+        self.train.classes().len()
+    }
+
+    /// Whole batches of an epoch.
+    pub fn batches(&self) -> u64 {
+        (self.sampler.len() / self.batch_size) as u64
+    }
+
+    /// An epoch's batches from number `first` on.
+    pub fn epoch(&self, epoch: u64, first: u64) -> Result<Loader> {
+        let order = self.sampler.order(epoch);
+        let start = first as usize * self.batch_size;
+        let options = Options { order, start, drop_last: true, ..Options::new(self.batch_size, self.workers) };
+        let transform = OfEpoch { transform: self.transform.clone(), seed: self.seed, epoch };
+        Loader::new(self.train.clone(), transform, options)
+    }
+
+    /// All validation images.
+    pub fn validation(&self) -> Result<Loader> {
+        let batch_size = self.validation_batch_size.min(self.val.len().max(1));
+        Loader::new(self.val.clone(), self.evaluation, Options::new(batch_size, self.workers))
+    }
+}
+
+fn open(source: &DataSource, split: Split, class_map: Option<&Path>) -> Result<Source> {
+    match source {
+        DataSource::Images(path) => source::open(path, class_map),
+        // CIFAR's files lie in one folder, which says whose they are.
+        DataSource::Cifar { files, .. } => {
+            let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
+            open_split(folder, split, class_map)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The updates of one epoch.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::Run;
+use super::learner::Update;
+use super::prepare::CHANNELS;
+use crate::data::loader::{Batch, Loader};
+use crate::interrupt::Signal;
+use crate::report::{StepRow, TrainingProgress, UpdateFigures};
+
+/// Updates in a row that may fail before the run stops.
+const MOST_NON_FINITE: u64 = 10;
+
+impl Run {
+    /// Runs the epoch from where it stands. A signal stops it after an update, with the state saved.
+    pub(super) fn epoch(&mut self) -> Result<Option<Signal>> {
+        let epoch = self.position.epoch;
+        let steps = self.steps_per_epoch();
+        let accumulated = self.settings.data.grad_accum_steps as u64;
+        let mut loader = self.data.epoch(epoch, self.position.step * accumulated)?;
+        let interval = self.settings.output.log_interval;
+        let mut progress =
+            TrainingProgress::start([epoch, self.epochs()], [self.position.step, steps], interval, self.quiet);
+        while self.position.step < steps {
+            let begun = Instant::now();
+            let waited = loader.statistics().waited;
+            let lr = self.schedule.lr(epoch, self.learner.counts.updates);
+            let left = self.data.batches() - self.position.step * accumulated;
+            let Some((update, images)) = self.update(&mut loader, left.min(accumulated), lr, &progress)? else {
+                bail!("the images of epoch {} ended before its updates", epoch + 1);
+            };
+            self.position.step += 1;
+            let waited = loader.statistics().waited - waited;
+            self.log(update, images, lr, [begun.elapsed(), waited])?;
+            let done = self.position.step;
+            progress.advance(UpdateFigures { done, loss: update.loss, lr, images: images as u64, waited });
+            if !update.finite {
+                self.not_finite(&progress)?;
+            }
+            if let Some(signal) = self.interrupt.received() {
+                self.save()?;
+                return Ok(Some(signal));
+            }
+            if self.settings.output.recovery_interval.is_some_and(|every| done.is_multiple_of(every)) && done < steps {
+                self.save()?;
+            }
+        }
+        progress.finish();
+        Ok(None)
+    }
+
+    /// One update out of the next `batches` batches, and how many images it saw. None where there are no more.
+    fn update(
+        &mut self,
+        loader: &mut Loader,
+        batches: u64,
+        lr: f64,
+        progress: &TrainingProgress,
+    ) -> Result<Option<(Update, usize)>> {
+        let mut group = self.learner.begin();
+        let mut images = 0;
+        for _ in 0..batches {
+            let Some(mut batch) = loader.next() else { return Ok(None) };
+            for skipped in &batch.skipped {
+                progress.say(&format!("warning: left out {}: {}", skipped.path, skipped.reason));
+            }
+            self.position.unfinished.unreadable += batch.skipped.len() as u64;
+            self.unreadable += batch.skipped.len();
+            if batch.size == 0 {
+                continue;
+            }
+            images += batch.size;
+            let epoch = self.position.epoch;
+            let prepared = self.preparation.prepare(&mut batch, epoch)?;
+            let share = 1.0 / batches as f64;
+            self.learner.add(&mut group, prepared.images(), prepared.shape, prepared.targets(), share)?;
+            drop(prepared);
+            if self.position.step == 0 {
+                self.show(&batch)?;
+            }
+        }
+        Ok(Some((self.learner.finish(group, lr)?, images)))
+    }
+
+    fn show(&mut self, batch: &Batch) -> Result<()> {
+        if !self.outputs.wants_images() {
+            return Ok(());
+        }
+        let images = self.settings.output.sample_images.min(batch.size);
+        let side = self.preparation.side;
+        let pixels = &batch.pixels[..images * side * side * CHANNELS];
+        self.outputs.images(self.learner.counts.updates, pixels, images, side)
+    }
+
+    fn log(&mut self, update: Update, images: usize, lr: f64, [took, waited]: [Duration; 2]) -> Result<()> {
+        if update.finite {
+            self.position.unfinished.loss += update.loss * images as f64;
+            self.position.unfinished.images += images as u64;
+        }
+        self.outputs.update(&StepRow {
+            epoch: self.position.epoch,
+            step: self.learner.counts.updates - 1,
+            loss: update.loss.is_finite().then_some(update.loss),
+            lr,
+            img_per_sec: images as f64 / took.as_secs_f64().max(1e-9),
+            data_seconds: waited.as_secs_f64(),
+            step_seconds: took.as_secs_f64(),
+            scale: None,
+        })
+    }
+
+    /// An update was left out. Too many in a row end the run, with the weights as they were before the first.
+    fn not_finite(&mut self, progress: &TrainingProgress) -> Result<()> {
+        let (step, count) = (self.learner.counts.updates - 1, self.learner.counts.non_finite);
+        progress.say(&format!("warning: update {step}: the loss or its gradients are not finite; it is left out"));
+        if count >= MOST_NON_FINITE {
+            self.save()?;
+            bail!(
+                "updates {} to {step}: the loss or its gradients are not finite. The state before them is saved in {}; \
+                 try a lower --lr, a longer warm-up or --clip-grad",
+                step + 1 - count,
+                self.folder.path().display()
+            );
+        }
+        Ok(())
+    }
+}

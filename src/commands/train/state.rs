@@ -1,0 +1,157 @@
+//! A run's state between two updates: captured for its file, and taken up again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result};
+
+use super::learner::Learner;
+use crate::checkpoint::{Best, ResumeFiles, ResumeState, Resumed, RunProgress, TimmState, Unfinished};
+use crate::flat_yaml::Settings;
+use crate::nn::Parameter;
+use crate::optim::{PlateauState, Schedule};
+
+/// Where a run stands in its epochs.
+#[derive(Clone, Debug, Default)]
+pub struct Position {
+    pub epoch: u64,
+    /// Updates of the epoch that are done.
+    pub step: u64,
+    pub unfinished: Unfinished,
+}
+
+/// The name under which an optimiser's count of steps is kept.
+const STEPS: &str = "steps";
+
+/// Saves all that a run needs to go on as if it had never stopped.
+pub fn save(
+    files: &mut ResumeFiles,
+    learner: &Learner,
+    schedule: &Schedule,
+    position: &Position,
+    best: &[Best],
+    seed: u64,
+    settings: &Settings,
+) -> Result<()> {
+    let counts = learner.counts;
+    let progress = RunProgress {
+        epoch: position.epoch,
+        step_in_epoch: position.step,
+        updates: counts.updates,
+        batches: counts.batches,
+        samples: counts.samples,
+        seed,
+        unfinished: position.unfinished.clone(),
+        scaler: None,
+        optimizer: BTreeMap::from([(STEPS.to_owned(), learner.optimizer.steps() as f64)]),
+        schedule: plateau_scalars(schedule.plateau_state())?,
+        non_finite: counts.non_finite,
+        best: best.to_vec(),
+        settings: settings.clone(),
+    };
+    let parameters = learner.trainable.graph().parameters();
+    let state = learner.optimizer.state();
+    let optimizer = slots(&state, parameters);
+    files.save(&ResumeState {
+        progress: &progress,
+        parameters,
+        model: learner.trainable.parameters(),
+        ema: learner.ema.as_ref().map(|ema| ema.values()),
+        optimizer: &optimizer,
+    })
+}
+
+/// An optimiser's state, `<slot>.<parameter>`, by slot in the order of the parameters; empty where there is none.
+fn slots<'a>(state: &'a [(String, &'a [f32])], parameters: &[Parameter]) -> Vec<(&'a str, Vec<&'a [f32]>)> {
+    let places: HashMap<&str, usize> =
+        parameters.iter().enumerate().map(|(at, parameter)| (parameter.name.as_str(), at)).collect();
+    let mut slots: BTreeMap<&str, Vec<&[f32]>> = BTreeMap::new();
+    for (name, values) in state {
+        let Some((slot, parameter)) = name.split_once('.') else { continue };
+        let Some(&at) = places.get(parameter) else { continue };
+        slots.entry(slot).or_insert_with(|| vec![&[]; parameters.len()])[at] = values;
+    }
+    slots.into_iter().collect()
+}
+
+/// Puts a saved state into a learner that was built by the same settings; where the run stands, and its best epochs.
+pub fn restore(
+    resumed: &Resumed,
+    learner: &mut Learner,
+    schedule: &mut Schedule,
+    new_optimizer: bool,
+) -> Result<(Position, Vec<Best>)> {
+    let parameters = learner.trainable.graph().parameters().to_vec();
+    let model = resumed.model(&parameters)?;
+    if let Some(ema) = &mut learner.ema {
+        let values = resumed.ema(&parameters)?.unwrap_or_else(|| model.clone());
+        ema.values_mut().clone_from_slice(&values);
+    }
+    learner.trainable.parameters_mut().0.clone_from_slice(&model);
+    let progress = &resumed.progress;
+    if !new_optimizer {
+        let steps = progress.optimizer.get(STEPS).copied().unwrap_or_default() as u64;
+        let mut saved = HashMap::new();
+        for slot in resumed.slots() {
+            let values = parameters.iter().zip(resumed.slot(slot, &parameters)?);
+            let held = values.filter(|(_, values)| !values.is_empty());
+            saved.extend(held.map(|(parameter, values)| (format!("{slot}.{}", parameter.name), values)));
+        }
+        learner
+            .optimizer
+            .load_state(steps, saved)
+            .context("the saved optimiser cannot go on; --no-resume-opt starts a new one")?;
+        if !progress.schedule.is_empty() {
+            schedule.load_plateau_state(plateau(&progress.schedule)?);
+        }
+    }
+    learner.counts = super::learner::Counts {
+        updates: progress.updates,
+        batches: progress.batches,
+        samples: progress.samples,
+        non_finite: progress.non_finite,
+    };
+    let position =
+        Position { epoch: progress.epoch, step: progress.step_in_epoch, unfinished: progress.unfinished.clone() };
+    Ok((position, progress.best.clone()))
+}
+
+/// Takes epoch, weights and averages from a checkpoint of timm's trainer. Its optimiser starts afresh.
+pub fn restore_timm(state: &TimmState, learner: &mut Learner, model: &str) -> Result<Position> {
+    let graph = learner.trainable.graph().clone();
+    let read = |weights: &crate::checkpoint::Weights| -> Result<Vec<Vec<f32>>> {
+        let (builder, binding) = weights.builder(None);
+        let values = graph.parameters().iter().map(|parameter| {
+            let tensor = builder.get_with_hints(&parameter.shape[..], &parameter.name, parameter.init)?;
+            Ok(tensor.flatten_all()?.to_vec1()?)
+        });
+        let values = values.collect::<Result<Vec<Vec<f32>>>>()?;
+        binding.finish(model)?;
+        Ok(values)
+    };
+    let values = read(&state.model)?;
+    if let Some(ema) = &mut learner.ema {
+        let averages = match &state.ema {
+            Some(weights) => read(weights)?,
+            None => values.clone(),
+        };
+        ema.values_mut().clone_from_slice(&averages);
+    }
+    learner.trainable.parameters_mut().0.clone_from_slice(&values);
+    Ok(Position { epoch: state.epoch, ..Position::default() })
+}
+
+/// A plateau's memory as numbers by name; what it does not know yet is left out.
+fn plateau_scalars(state: &PlateauState) -> Result<BTreeMap<String, f64>> {
+    let value = serde_json::to_value(state)?;
+    let fields = value.as_object().into_iter().flatten();
+    Ok(fields.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect())
+}
+
+fn plateau(scalars: &BTreeMap<String, f64>) -> Result<PlateauState> {
+    let number = |(name, &value): (&String, &f64)| {
+        let whole = name == "bad_epochs";
+        (name.clone(), if whole { serde_json::json!(value as u64) } else { serde_json::json!(value) })
+    };
+    let fields: serde_json::Map<String, serde_json::Value> = scalars.iter().map(number).collect();
+    serde_json::from_value(fields.into()).context("the saved plateau schedule is damaged")
+}

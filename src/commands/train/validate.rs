@@ -1,0 +1,57 @@
+//! How well a learner does on the validation images.
+
+use std::ops::ControlFlow;
+
+use anyhow::Result;
+
+use super::data::Data;
+use super::learner::Learner;
+use crate::config::{EvalMetric, TrainSettings};
+use crate::data::Skipped;
+use crate::evaluate::{Options, evaluate};
+use crate::interrupt::Interrupt;
+use crate::metrics::Counts;
+use crate::nn::{Network, weights_of};
+use crate::ops::Isa;
+
+/// The figures of a validation.
+pub struct Validation {
+    pub counts: Counts,
+    pub skipped: Vec<Skipped>,
+}
+
+impl Validation {
+    /// What decides which epoch is best.
+    pub fn metric(&self, metric: EvalMetric) -> f64 {
+        match metric {
+            EvalMetric::Top1 => self.counts.top1(),
+            EvalMetric::Top5 => self.counts.top5(),
+            EvalMetric::Loss => self.counts.loss(),
+        }
+    }
+}
+
+/// Evaluates the values that would be kept, the moving average where there is one. None where a signal came first.
+pub fn validate(
+    learner: &Learner,
+    data: &Data,
+    settings: &TrainSettings,
+    interrupt: &Interrupt,
+) -> Result<Option<Validation>> {
+    let graph = learner.trainable.graph();
+    let weights = weights_of(graph.parameters(), learner.best_values());
+    let isa = Isa::bf16().filter(|_| settings.amp).unwrap_or_else(Isa::detect);
+    let network = Network::bind(graph.clone(), &weights, &settings.evaluation.mean, &settings.evaluation.std, isa)?;
+    let options =
+        Options { side: settings.evaluation.input_size, mirror: false, device: settings.runtime.device.clone() };
+    let run = evaluate(
+        |images| network.run(images, learner.logits),
+        data.validation()?,
+        &options,
+        |_| Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }),
+    )?;
+    if interrupt.received().is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Validation { counts: run.counts, skipped: run.skipped }))
+}
