@@ -121,8 +121,10 @@ fn an_unreadable_image_is_named_skipped_and_counted() {
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_with_its_state_saved() {
     let (data, output) = (few_digits(), tempfile::tempdir().unwrap());
-    let flags = ["--lr=1e30".to_owned(), "--epochs=5".to_owned()];
-    let finished = tresnet(line(data.path(), output.path(), "one").into_iter().chain(flags)).ended_with(1);
+    let line = line(data.path(), output.path(), "one").into_iter();
+    let line = line.map(|flag| if flag.starts_with("--lr=") { "--lr=1e30".to_owned() } else { flag });
+    let line = line.map(|flag| if flag.starts_with("--epochs=") { "--epochs=5".to_owned() } else { flag });
+    let finished = tresnet(line).ended_with(1);
     assert!(finished.stderr.contains("not finite") && finished.stderr.contains("--lr"), "{}", finished.stderr);
     assert!(output.path().join("one/last.resume.safetensors").is_file());
 }
@@ -131,15 +133,15 @@ fn a_loss_that_is_not_finite_stops_the_run_with_its_state_saved() {
 fn what_cannot_be_trained_is_refused_with_the_remedy() {
     let (data, output) = (few_digits(), tempfile::tempdir().unwrap());
     let refused = |flags: &[&str], status: i32, word: &str| {
-        let line = line(data.path(), output.path(), "refused");
-        let finished = tresnet(line.into_iter().chain(flags.iter().map(|&flag| flag.to_owned()))).ended_with(status);
+        let line = line(data.path(), output.path(), "refused").into_iter().filter(|flag| flag != "-b=8");
+        let finished = tresnet(line.chain(flags.iter().map(|&flag| flag.to_owned()))).ended_with(status);
         assert!(finished.stderr.contains(word), "{flags:?}: {}", finished.stderr);
     };
     refused(&["-b=7"], 2, "mixup");
     refused(&["-b=100"], 1, "--batch-size");
-    refused(&["--num-classes=2"], 1, "--num-classes");
-    refused(&["--opt=sdg"], 2, "sgd");
-    refused(&["--resume=/no/such/file"], 1, "/no/such/file");
+    refused(&["-b=8", "--num-classes=2"], 1, "--num-classes");
+    refused(&["-b=8", "--opt=sdg"], 2, "sgd");
+    refused(&["-b=8", "--resume=/no/such/file"], 1, "/no/such/file");
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn parameters() -> Vec<Parameter> {
 fn save_on<D: Disk>(files: &mut ResumeFiles, disk: &D, updates: u64) -> Result<()> {
     let number = updates as f32;
     let model = vec![vec![number; 6], vec![number; 2]];
-    let momentum = vec![vec![number; 6], Vec::new()];
+    let momentum = [vec![number; 6], Vec::new()];
     let progress = RunProgress { updates, ..RunProgress::default() };
     files.save_on(
         disk,

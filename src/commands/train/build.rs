@@ -1,11 +1,13 @@
 //! From settings to a learner: the network with its first weights, what is frozen, the optimiser.
 
+use std::path::Path;
+
 use anyhow::Result;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 use super::learner::{Counts, Learner};
-use crate::checkpoint::{Checkpoint, Fresh};
+use crate::checkpoint::{Checkpoint, Fresh, StateDict, Weights};
 use crate::config::{InitialWeights, TrainSettings};
 use crate::nn::{Initializer, Trainable};
 use crate::ops::Isa;
@@ -25,13 +27,13 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
             (Trainable::new(graph, &weights, &mean, &std, isa)?, Vec::new())
         }
         InitialWeights::Exact { file, use_ema } => {
-            let (weights, binding) = Checkpoint::open(file)?.weights(*use_ema)?.builder(None);
+            let (weights, binding) = weights(file, *use_ema)?.builder(None);
             let trainable = Trainable::new(graph, &weights, &mean, &std, isa)?;
             binding.finish(model.variant.name)?;
             (trainable, Vec::new())
         }
         InitialWeights::Pretrained { file, use_ema } => {
-            let held = Checkpoint::open(file)?.weights(*use_ema)?;
+            let held = weights(file, *use_ema)?;
             let other = held.num_classes().filter(|&held| held != classes);
             let fresh = other.map(|_| Fresh { prefix: held.layout().head_path().to_owned(), seed: settings.seed });
             let (weights, binding) = held.builder(fresh);
@@ -61,4 +63,11 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
         counts: Counts::default(),
     };
     Ok((learner, remarks))
+}
+
+/// A checkpoint's weights: their moving average where that is wanted and there is one, as timm takes them.
+fn weights(file: &Path, use_ema: bool) -> Result<Weights> {
+    let checkpoint = Checkpoint::open(file)?;
+    let averaged = checkpoint.state_dicts().iter().any(StateDict::is_ema);
+    checkpoint.weights(use_ema && averaged)
 }
