@@ -2,7 +2,6 @@
 //! `scripts/fixtures/checkpoints.py`), what a network is told that does not fit, and files made to do harm.
 
 #[path = "common/formula.rs"]
-#[allow(dead_code, reason = "its pixels are for the networks' tests")]
 mod formula;
 #[path = "common/random.rs"]
 mod random;
@@ -13,6 +12,8 @@ mod binding;
 mod forms;
 #[path = "checkpoints/hostile.rs"]
 mod hostile;
+#[path = "checkpoints/logits.rs"]
+mod logits;
 #[path = "checkpoints/refusals.rs"]
 mod refusals;
 #[path = "checkpoints/selection.rs"]
