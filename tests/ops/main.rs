@@ -2,6 +2,7 @@
 
 mod forward;
 mod gradients;
+mod padding;
 #[path = "../common/random.rs"]
 mod random;
 mod reference;

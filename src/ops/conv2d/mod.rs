@@ -2,10 +2,14 @@
 
 mod backward;
 mod gather;
+mod padding;
+mod problem;
 mod product;
 mod spec;
 
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
+pub use padding::{PaddedConv, PaddedLinear, padded_channels};
+pub use problem::{ConvPass, ConvProblem, Fusion};
 pub use spec::ConvSpec;
 
 use anyhow::Result;

@@ -1,0 +1,156 @@
+//! A convolution as a device computes it: its geometry for a batch, and what is to be computed in the same kernel.
+
+use std::fmt;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::ConvSpec;
+use crate::ops::{Activation, Shape};
+
+/// One of a convolution's three products, with its surroundings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ConvPass {
+    /// `y = activation(conv(x) + bias + residual)`: evaluation, with the batch norm folded into weight and bias.
+    Forward { residual: bool, activation: Activation },
+    /// `y = conv(x)`, and of each channel the sum and the sum of squares: training, before a batch norm.
+    Statistics,
+    /// `dx = activation'(conv^T(dy) + add)`: the gradient of the input and on through the activation that gave the
+    /// input, known by its sign; `Identity` where it is not to go further.
+    InputGradient { add: bool, activation: Activation },
+    /// `dw`, the weight's gradient.
+    WeightGradient,
+}
+
+/// A convolution of a batch. Sizes are those that the device sees, channels padded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvProblem {
+    pub spec: ConvSpec,
+    /// The shape of `x`, in whichever direction the product goes.
+    pub input: Shape,
+    pub pass: ConvPass,
+}
+
+/// How much of a problem one kernel takes; the rest is left to kernels of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fusion {
+    Whole,
+    /// All but the activation.
+    WithoutActivation,
+    /// The product alone.
+    Bare,
+}
+
+impl ConvProblem {
+    pub fn output(&self) -> Result<Shape> {
+        self.spec.output(self.input)
+    }
+
+    /// What to ask for, best first; the last is the product alone.
+    pub fn fusions(&self) -> &'static [Fusion] {
+        use Fusion::{Bare, Whole, WithoutActivation};
+        match self.pass {
+            ConvPass::Forward { .. } | ConvPass::Statistics => &[Whole, Bare],
+            ConvPass::InputGradient { add, activation } => match (add, activation) {
+                (false, Activation::Identity) => &[Bare],
+                (true, Activation::Identity) | (false, _) => &[Whole, Bare],
+                (true, _) => &[Whole, WithoutActivation, Bare],
+            },
+            ConvPass::WeightGradient => &[Bare],
+        }
+    }
+
+    /// Bytes of f16 maps that kernels of our own read and write for what `fusion` leaves to them.
+    pub fn rest_bytes(&self, fusion: Fusion) -> Result<usize> {
+        let map = match self.pass {
+            ConvPass::InputGradient { .. } => self.input,
+            _ => self.output()?,
+        };
+        let passes = match (self.pass, fusion) {
+            (_, Fusion::Whole) | (ConvPass::WeightGradient, _) => 0,
+            (ConvPass::Statistics, _) => 1,
+            (ConvPass::Forward { residual, .. }, _) => 2 + usize::from(residual),
+            (ConvPass::InputGradient { .. }, Fusion::WithoutActivation) => 3,
+            (ConvPass::InputGradient { add, activation }, Fusion::Bare) => {
+                let terms = usize::from(add) + usize::from(activation != Activation::Identity);
+                if terms == 0 { 0 } else { 2 + terms }
+            }
+        };
+        Ok(passes * map.len() * size_of::<half::f16>())
+    }
+
+    /// Multiplications with accumulation.
+    pub fn macs(&self) -> Result<u64> {
+        Ok(self.spec.macs(self.output()?.pixels()))
+    }
+}
+
+/// `64x56x56x48 -> 64, 3x3/1: conv + bias + leaky 0.01`, by which caches and reports know the problem.
+impl fmt::Display for ConvProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape { batch, height, width, channels } = self.input;
+        let ConvSpec { out_channels, kernel, stride, padding, .. } = self.spec;
+        write!(f, "{batch}x{height}x{width}x{channels} -> {out_channels}, {kernel}x{kernel}/{stride}")?;
+        if padding != kernel / 2 {
+            write!(f, " padded by {padding}")?;
+        }
+        write!(f, ": {}", self.pass)
+    }
+}
+
+impl fmt::Display for ConvPass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forward { residual, activation } => {
+                write!(f, "conv + bias{}{}", if *residual { " + residual" } else { "" }, After(*activation))
+            }
+            Self::Statistics => f.write_str("conv + statistics"),
+            Self::InputGradient { add, activation } => {
+                write!(f, "input gradient{}{}", if *add { " + add" } else { "" }, After(*activation))
+            }
+            Self::WeightGradient => f.write_str("weight gradient"),
+        }
+    }
+}
+
+struct After(Activation);
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Activation::Identity => Ok(()),
+            Activation::Relu => f.write_str(" + relu"),
+            Activation::LeakyRelu(slope) => write!(f, " + leaky {slope}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(pass: ConvPass) -> ConvProblem {
+        let spec = ConvSpec { in_channels: 48, out_channels: 64, kernel: 3, stride: 1, padding: 1 };
+        ConvProblem { spec, input: Shape::new(2, 56, 56, 48), pass }
+    }
+
+    #[test]
+    fn a_problem_reads_as_its_layer() {
+        let forward = ConvPass::Forward { residual: true, activation: Activation::LeakyRelu(0.01) };
+        assert_eq!(problem(forward).to_string(), "2x56x56x48 -> 64, 3x3/1: conv + bias + residual + leaky 0.01");
+        let gradient = ConvPass::InputGradient { add: false, activation: Activation::Relu };
+        assert_eq!(problem(gradient).to_string(), "2x56x56x48 -> 64, 3x3/1: input gradient + relu");
+    }
+
+    #[test]
+    fn every_problem_ends_with_the_product_alone() {
+        let activations = [Activation::Identity, Activation::Relu];
+        let gradients = activations
+            .into_iter()
+            .flat_map(|activation| [false, true].map(|add| ConvPass::InputGradient { add, activation }));
+        let forward = ConvPass::Forward { residual: false, activation: Activation::Relu };
+        for pass in gradients.chain([forward, ConvPass::Statistics, ConvPass::WeightGradient]) {
+            assert_eq!(problem(pass).fusions().last(), Some(&Fusion::Bare), "{pass}");
+        }
+    }
+}
