@@ -20,6 +20,5 @@ fi
 nvidia=$(echo "$place"/venv/lib/python3*/site-packages/nvidia)
 cc -shared -fPIC -O1 -Wl,-soname,libcuda.so.1 -o "$place/libcuda.so.1" scripts/cudnn/stand-in-driver.c
 
-cargo test --release --locked --features cuda --test cudnn_plans --no-run
-LD_LIBRARY_PATH="$place:$nvidia/cu13/lib:$nvidia/cudnn/lib" CUDNN_PLANS_REQUIRED=1 \
-    cargo test --release --locked --features cuda --test cudnn_plans -- --nocapture
+export LD_LIBRARY_PATH="$place:$nvidia/cu13/lib:$nvidia/cudnn/lib" CUDNN_PLANS_REQUIRED=1
+scripts/build-cuda.sh test --test cudnn_plans -- --nocapture

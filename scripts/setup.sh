@@ -15,7 +15,8 @@ if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n1)" != "$wanted" ]; 
     exit 1
 fi
 
-missing=()
+# A script that needs more names the packages in needs_too.
+missing=(${needs_too[@]+"${needs_too[@]}"})
 command -v cc >/dev/null && command -v make >/dev/null || missing+=(build-essential)
 command -v cmake >/dev/null || missing+=(cmake)
 [ "$(uname -m)" != x86_64 ] || command -v nasm >/dev/null || missing+=(nasm)

@@ -18,7 +18,11 @@ const FLOORS: &[(usize, &[&str])] = &[
 ];
 
 /// Files, or folders of them, where `unsafe` may stand; everywhere else it is refused.
-const MAY_BE_UNSAFE: &[&str] = &["ops/", "augment/resize", "augment/affine/lanes.rs", "data/decode/jpeg.rs"];
+const MAY_BE_UNSAFE: &[&str] =
+    &["ops/", "augment/resize", "augment/affine/lanes.rs", "data/decode/jpeg.rs", "runtime/cuda.rs"];
+
+/// Rooms that may know of CUDA; to all others a device is a value.
+const MAY_KNOW_CUDA: &[&str] = &["ops", "runtime", "world"];
 
 const LONGEST_FILE: usize = 300;
 
@@ -75,6 +79,18 @@ fn unsafe_keeps_to_its_rooms_and_says_why() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn cuda_keeps_to_its_rooms() {
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| !MAY_KNOW_CUDA.contains(&file.room().as_str())) {
+        let conditional = file.text.contains("feature = \"cuda\"");
+        if conditional || words(&file.code).any(|word| word == "cudarc" || word == "libloading") {
+            wrong.push(file.name.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "only {MAY_KNOW_CUDA:?} may know of CUDA: {wrong:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod batch_norm;
 mod bf16;
 mod blur_pool;
 mod conv2d;
+pub mod cuda;
 #[cfg(feature = "cuda")]
 pub mod cudnn;
 mod kernels;

@@ -109,7 +109,7 @@ fn a_failed_run_leaves_no_files() {
 #[test]
 fn wrong_usage_names_the_flag() {
     for (flags, word) in [
-        (&["--device=cuda"][..], "this build has no CUDA"),
+        (&["--device=cuda"][..], "use --device cpu"),
         (&["--dtype=f16"], "--dtype bf16 or f32"),
         (&["--amp", "--dtype=f32"], "--amp"),
         (&["--mean=1,2"], "--mean 1,2: give three numbers"),

@@ -1,10 +1,16 @@
 //! Device and compute type: chosen once, with the reason, and said.
 
+pub mod cuda;
+pub mod libraries;
+
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
 use candle_core::{DType, Device};
+
+use self::cuda::{Absence, Cuda};
+use self::libraries::Surroundings;
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +47,20 @@ impl Runtime {
     /// # Errors
     /// For a device or type that this build does not have; the message names the remedy.
     pub fn choose(device: DeviceRequest, dtype: DtypeRequest, bf16_is_native: bool) -> Result<Self> {
+        Self::choose_among(device, dtype, bf16_is_native, || cuda::probe(&Surroundings::of_process()))
+    }
+
+    fn choose_among(
+        device: DeviceRequest,
+        dtype: DtypeRequest,
+        bf16_is_native: bool,
+        probe: impl FnOnce() -> Result<Cuda, Absence>,
+    ) -> Result<Self> {
         let device_reason = match device {
-            DeviceRequest::Auto => format!("auto: this build has no CUDA; {}", cores()),
+            DeviceRequest::Auto => format!("auto: {}; {}", why_no_cuda(0, probe()), cores()),
             DeviceRequest::Cpu => format!("as asked; {}", cores()),
-            DeviceRequest::Cuda(_) => {
-                bail!("--device {device}: this build has no CUDA; use --device cpu")
+            DeviceRequest::Cuda(number) => {
+                bail!("--device {device}: {}; use --device cpu", why_no_cuda(number, probe()))
             }
         };
         let (chosen, dtype_reason) = match dtype {
@@ -83,6 +98,15 @@ impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "device: {} ({})", self.device_name(), self.device_reason)?;
         write!(f, "dtype: {} ({})", self.dtype_name(), self.dtype_reason)
+    }
+}
+
+/// Why a run that may use CUDA computes on the CPU.
+fn why_no_cuda(number: usize, probe: Result<Cuda, Absence>) -> String {
+    match probe {
+        Err(absence) => absence.to_string(),
+        Ok(cuda) if number >= cuda.devices.len() => format!("there is no such GPU: {cuda}"),
+        Ok(cuda) => format!("networks do not run on CUDA yet ({cuda})"),
     }
 }
 
@@ -154,19 +178,31 @@ impl fmt::Display for DtypeRequest {
 mod tests {
     use super::*;
 
+    fn choose(device: &str, probe: Result<Cuda, Absence>) -> Result<Runtime> {
+        Runtime::choose_among(device.parse().unwrap(), DtypeRequest::Auto, true, || probe)
+    }
+
     #[test]
     fn auto_says_what_it_chose_and_why() {
-        let chosen = Runtime::choose(DeviceRequest::Auto, DtypeRequest::Auto, true).unwrap().to_string();
+        let chosen = choose("auto", Err(Absence::NotBuilt)).unwrap().to_string();
         assert!(chosen.starts_with("device: cpu (auto: this build has no CUDA; "), "{chosen}");
         assert!(chosen.ends_with("\ndtype: f32 (auto: the CPU computes in f32)"), "{chosen}");
     }
 
     #[test]
     fn what_this_build_lacks_is_one_line_with_the_remedy() {
-        let cuda = Runtime::choose("cuda:1".parse().unwrap(), DtypeRequest::Auto, true).unwrap_err();
+        let cuda = choose("cuda:1", Err(Absence::NotBuilt)).unwrap_err();
         assert_eq!(cuda.to_string(), "--device cuda:1: this build has no CUDA; use --device cpu");
         let half = Runtime::choose(DeviceRequest::Cpu, DtypeRequest::F16, true).unwrap_err();
         assert!(half.to_string().ends_with("use --dtype bf16 or f32"), "{half}");
+    }
+
+    #[test]
+    fn a_driver_that_is_too_old_is_named_with_both_versions() {
+        let old = choose("auto", Err(Absence::DriverTooOld { found: 12_040 })).unwrap().to_string();
+        assert!(old.contains("the NVIDIA driver is too old: it knows CUDA 12.4, the kernels need 13.0; "), "{old}");
+        let asked = choose("cuda", Err(Absence::NoDevice)).unwrap_err().to_string();
+        assert!(asked.starts_with("--device cuda:0: the NVIDIA driver finds no GPU"), "{asked}");
     }
 
     #[test]

@@ -1,0 +1,26 @@
+// Activations and sums of feature maps. activation.rs defines them. Counts are multiples of eight.
+
+// Takes a gradient through an activation, in place, by the sign of what the activation gave.
+KERNEL(activation_gradient, T* gradient, const T* output, float slope, int groups) {
+    int index = thread_index();
+    if (index >= groups) return;
+    long long at = static_cast<long long>(index) * EIGHT;
+    Eight value = Eight::load(gradient + at), result = Eight::load(output + at);
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) {
+        if (!(result.at[i] > 0.0f)) value.at[i] *= slope;
+    }
+    value.store(gradient + at);
+}
+
+// out = activation(left + right); `out` may be either.
+KERNEL(add, const T* left, const T* right, float slope, T* out, int groups) {
+    int index = thread_index();
+    if (index >= groups) return;
+    long long at = static_cast<long long>(index) * EIGHT;
+    Eight sum = Eight::load(left + at);
+    sum.add(Eight::load(right + at));
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) sum.at[i] = activate(sum.at[i], slope);
+    sum.store(out + at);
+}

@@ -1,0 +1,206 @@
+//! Launches of batch_norm.cu and batch_norm_gradient.cu.
+
+use anyhow::Result;
+
+use super::columns::{chunk_pixels, chunks, column_blocks};
+use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use crate::ops::{Activation, Shape};
+
+/// A warp: channels that a block of a `finish` kernel takes.
+const WARP: usize = 32;
+
+/// A norm's numbers on the device, `[channels]` each, in f32. Padding channels' `weight` and `bias` are 0.
+pub struct Norm {
+    pub weight: Region,
+    pub bias: Region,
+    /// Of the batch, as `inverse`: 1 / sqrt(variance + epsilon).
+    pub mean: Region,
+    pub inverse: Region,
+    /// weight * inverse and bias - mean * scale: what the forward pass applies.
+    pub scale: Region,
+    pub shift: Region,
+}
+
+/// Running statistics, `[channels]` each, in f32, and the share that a batch takes in them.
+pub struct Running {
+    pub mean: Region,
+    pub variance: Region,
+    pub momentum: f32,
+}
+
+/// f32 that [`moments`] and [`gradient_sums`] write.
+pub fn partial_sums(shape: Shape) -> usize {
+    chunks(shape) * 2 * shape.channels
+}
+
+/// The first half of [`crate::ops::batch_statistics`]: moments of chunks, [`partial_sums`] of them.
+pub fn moments(element: Element, shape: Shape, values: &Region, moments: &Region) -> Result<Launch> {
+    let chunk = chunk_pixels(shape.pixels(), shape.channels);
+    Builder::new("batch_norm_moments", element, shape)
+        .channels(shape.channels)
+        .values(values, shape.len())
+        .words(moments, partial_sums(shape))
+        .ints([shape.pixels(), shape.channels, chunk])
+        .grid([chunks(shape), column_blocks(shape.channels), 1])
+}
+
+/// The second half: joins the chunks, fills the norm's statistics, and moves the running ones, where there are any.
+pub fn finish(shape: Shape, moments: &Region, norm: &Norm, running: Option<&Running>, epsilon: f32) -> Result<Launch> {
+    let builder = Builder::plain("batch_norm_finish", shape).words(moments, partial_sums(shape));
+    let chunk = chunk_pixels(shape.pixels(), shape.channels);
+    statistics(builder, shape, norm, running)
+        .ints([shape.pixels(), shape.channels, chunk])
+        .float(epsilon)
+        .float(running.map_or(0.0, |running| running.momentum))
+        .grid([shape.channels.div_ceil(WARP), 1, 1])
+}
+
+/// The same out of each channel's sum and sum of squares, as a convolution's epilogue gives them.
+pub fn finish_sums(
+    shape: Shape,
+    [sums, sums_of_squares]: [&Region; 2],
+    norm: &Norm,
+    running: Option<&Running>,
+    epsilon: f32,
+) -> Result<Launch> {
+    let builder = Builder::plain("batch_norm_finish_sums", shape)
+        .words(sums, shape.channels)
+        .words(sums_of_squares, shape.channels);
+    statistics(builder, shape, norm, running)
+        .ints([shape.pixels(), shape.channels])
+        .float(epsilon)
+        .float(running.map_or(0.0, |running| running.momentum))
+        .threads(shape.channels)
+}
+
+fn statistics(builder: Builder, shape: Shape, norm: &Norm, running: Option<&Running>) -> Builder {
+    let own = [&norm.weight, &norm.bias, &norm.mean, &norm.inverse, &norm.scale, &norm.shift];
+    let builder = own.into_iter().fold(builder, |builder, region| builder.words(region, shape.channels));
+    builder
+        .optional_words(running.map(|running| &running.mean), shape.channels)
+        .optional_words(running.map(|running| &running.variance), shape.channels)
+        .require(shape.pixels() > 1, || "batch norm cannot train on one value a channel".to_owned())
+}
+
+/// [`crate::ops::batch_norm_into`], or where `out` is `values`, [`crate::ops::batch_norm`].
+pub fn apply(
+    element: Element,
+    shape: Shape,
+    values: &Region,
+    norm: &Norm,
+    residual: Option<&Region>,
+    activation: Activation,
+    out: &Region,
+) -> Result<Launch> {
+    Builder::new("batch_norm_apply", element, shape)
+        .channels(shape.channels)
+        .values(values, shape.len())
+        .words(&norm.scale, shape.channels)
+        .words(&norm.shift, shape.channels)
+        .optional_values(residual, shape.len())
+        .float(activation.slope())
+        .values(out, shape.len())
+        .ints([shape.pixels(), shape.channels])
+        .threads(shape.len() / EIGHT)
+}
+
+/// What the forward pass left, and by what the gradient gets through the activation.
+#[derive(Clone, Copy)]
+pub enum Saved<'a> {
+    /// The norm's input. The gradient is behind the activation already.
+    Input(&'a Region),
+    /// The norm's input; the activation's sign is computed again. Not for a norm with a residual.
+    InputAgain(&'a Region, Activation),
+    /// The norm's input and its result, which a residual may have been added to.
+    InputAndOutput(&'a Region, &'a Region, Activation),
+    /// The result of a norm that worked in place; the activation's slope is not 0.
+    Output(&'a Region, Activation),
+}
+
+impl Saved<'_> {
+    /// The arguments before and after those that the two kernels have in common.
+    fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, [usize; 2], f32) {
+        // `Through` of batch_norm_gradient.cu.
+        let (saved, output, in_place, through, activation) = match self {
+            Self::Input(input) => (input, None, 0, 0, Activation::Identity),
+            Self::Output(output, activation) => (output, None, 1, 1, activation),
+            Self::InputAndOutput(input, output, activation) => (input, Some(output), 0, 2, activation),
+            Self::InputAgain(input, activation) => (input, None, 0, 3, activation),
+        };
+        let slope = activation.slope();
+        let [centre, factor] = if in_place == 1 { [&norm.bias, &norm.weight] } else { [&norm.mean, &norm.inverse] };
+        let builder = builder
+            .channels(shape.channels)
+            .require(in_place == 0 || slope > 0.0, || "an in-place norm needs an activation to invert".to_owned())
+            .values(gradient, shape.len())
+            .values(saved, shape.len())
+            .optional_values(output, shape.len())
+            .words(centre, shape.channels)
+            .words(factor, shape.channels)
+            .words(&norm.scale, shape.channels)
+            .words(&norm.shift, shape.channels);
+        (builder, [in_place, through], slope)
+    }
+}
+
+/// The first pass of [`crate::ops::batch_norm_gradient`]: sums of chunks, [`partial_sums`] of them. With `behind` the
+/// gradient behind the activation is written there; it may be `gradient`.
+pub fn gradient_sums(
+    element: Element,
+    shape: Shape,
+    gradient: &Region,
+    saved: Saved,
+    norm: &Norm,
+    behind: Option<&Region>,
+    sums: &Region,
+) -> Result<Launch> {
+    let builder = Builder::new("batch_norm_gradient_sums", element, shape);
+    let (builder, ways, slope) = saved.pass(builder, shape, gradient, norm);
+    builder
+        .optional_values(behind, shape.len())
+        .words(sums, partial_sums(shape))
+        .ints(ways)
+        .float(slope)
+        .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
+        .grid([chunks(shape), column_blocks(shape.channels), 1])
+}
+
+/// Between the passes: raises the weight's and the bias's gradients, and writes `means`, two a channel.
+pub fn gradient_finish(
+    shape: Shape,
+    sums: &Region,
+    means: &Region,
+    [weight_gradient, bias_gradient]: [&Region; 2],
+) -> Result<Launch> {
+    Builder::plain("batch_norm_gradient_finish", shape)
+        .words(sums, partial_sums(shape))
+        .words(means, 2 * shape.channels)
+        .words(weight_gradient, shape.channels)
+        .words(bias_gradient, shape.channels)
+        .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
+        .grid([shape.channels.div_ceil(WARP), 1, 1])
+}
+
+/// The second pass: the input's gradient, into `out`, which may be `gradient`. Where the first pass wrote the gradient
+/// behind the activation over `gradient`, `saved` is [`Saved::Input`] here.
+pub fn gradient_apply(
+    element: Element,
+    shape: Shape,
+    gradient: &Region,
+    saved: Saved,
+    norm: &Norm,
+    means: &Region,
+    out: &Region,
+) -> Result<Launch> {
+    let builder = Builder::new("batch_norm_gradient_apply", element, shape);
+    let (builder, ways, slope) = saved.pass(builder, shape, gradient, norm);
+    builder
+        .words(means, 2 * shape.channels)
+        .words(&norm.weight, shape.channels)
+        .words(&norm.inverse, shape.channels)
+        .values(out, shape.len())
+        .ints(ways)
+        .float(slope)
+        .ints([shape.pixels(), shape.channels])
+        .threads(shape.len() / EIGHT)
+}

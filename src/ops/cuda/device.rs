@@ -1,0 +1,148 @@
+//! A GPU with its one stream and its kernels. Not yet run on a GPU.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cudarc::driver::result::{launch_kernel, mem_get_info, memcpy_dtoh_async, memcpy_htod_async};
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
+use cudarc::nvrtc::Ptx;
+
+use super::launch::{Argument, BLOCK, Launch, Region};
+use super::memory::Arena;
+use super::modules::MODULES;
+use crate::runtime::cuda::{Cuda, open};
+
+/// A GPU: launches and copies run in the order of one stream.
+pub struct Device {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    kernels: HashMap<&'static str, CudaFunction>,
+}
+
+impl Device {
+    /// Takes device `number` of those that `found` lists, opens the libraries that are there, and loads every kernel.
+    pub fn new(found: &Cuda, number: usize) -> Result<Self> {
+        let Some(name) = found.devices.get(number) else {
+            bail!("--device cuda:{number}: there are {} GPUs, numbered from 0", found.devices.len())
+        };
+        if let Ok(libraries) = &found.libraries {
+            open(libraries)?;
+        }
+        let cannot = |what: &str| format!("cuda:{number} ({name}): cannot {what}");
+        let context = CudaContext::new(number).with_context(|| cannot("be opened"))?;
+        // SAFETY: everything runs in the order of the one stream made next; slices need no events of their own.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().with_context(|| cannot("make a stream"))?;
+        let mut kernels = HashMap::new();
+        for (file, names, code) in MODULES {
+            let module = context.load_module(Ptx::from_binary(code.to_vec()));
+            let module = module.with_context(|| cannot(&format!("load the kernels of {file}")))?;
+            for kernel in *names {
+                let function = module.load_function(kernel).with_context(|| cannot(&format!("find {kernel}")))?;
+                kernels.insert(*kernel, function);
+            }
+        }
+        Ok(Self { context, stream, kernels })
+    }
+
+    /// The stream that everything runs in.
+    pub fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// One allocation, to be handed out in parts.
+    ///
+    /// # Errors
+    /// Where the memory is not there: says how much was wanted and how much is free.
+    pub fn arena(&self, bytes: usize) -> Result<Arena> {
+        Arena::new(&self.stream, bytes).map_err(|error| match self.free_memory() {
+            Ok(free) => error.context(format!("out of GPU memory: {bytes} bytes wanted, {free} free")),
+            Err(_) => error.context(format!("out of GPU memory: {bytes} bytes wanted")),
+        })
+    }
+
+    /// Bytes that nobody has taken.
+    pub fn free_memory(&self) -> Result<usize> {
+        self.context.bind_to_thread()?;
+        Ok(mem_get_info()?.0)
+    }
+
+    /// Copies bytes into a region, in the stream's order; they may be dropped afterwards.
+    pub fn write(&self, region: &Region, bytes: &[u8]) -> Result<()> {
+        let region = region.part(0, bytes.len())?;
+        self.context.bind_to_thread()?;
+        // SAFETY: the region has as many bytes and lives until the copy has run, for which this waits.
+        unsafe { memcpy_htod_async(region.address(), bytes, self.stream.cu_stream()) }
+            .context("cannot copy to the GPU")?;
+        self.synchronize()
+    }
+
+    /// Copies a region's bytes out, after everything launched so far.
+    pub fn read(&self, region: &Region) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; region.bytes()];
+        self.context.bind_to_thread()?;
+        // SAFETY: there is a byte for each of the region's, and both live until the copy has run, for which this waits.
+        unsafe { memcpy_dtoh_async(&mut bytes, region.address(), self.stream.cu_stream()) }
+            .context("cannot copy from the GPU")?;
+        self.synchronize()?;
+        Ok(bytes)
+    }
+
+    /// Puts a launch into the stream, and returns before it has run.
+    ///
+    /// # Errors
+    /// Names the op and its shape. An error of an earlier launch may show here.
+    pub fn launch(&self, launch: &Launch) -> Result<()> {
+        let function =
+            self.kernels.get(launch.kernel()).with_context(|| format!("no kernel is called {}", launch.kernel()))?;
+        let mut arguments: Vec<Raw> = launch.arguments().iter().map(|&argument| Raw::from(argument)).collect();
+        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|raw| (&raw mut *raw).cast()).collect();
+        let [x, y, z] = launch.grid();
+        self.context.bind_to_thread()?;
+        // SAFETY: the stream's context is this thread's; there is a pointer for each parameter of the kernel, and each
+        // points to at least as many bytes as the parameter has (the host tests hold the signatures); the launch's
+        // builder has checked that what the kernel touches lies within regions, which the launch keeps alive.
+        let result = unsafe {
+            launch_kernel(
+                function.cu_function(),
+                (x, y, z),
+                (BLOCK as u32, 1, 1),
+                0,
+                self.stream.cu_stream(),
+                &mut pointers,
+            )
+        };
+        result.map_err(|error| explain(error, launch))
+    }
+
+    /// Waits until everything launched so far has run.
+    pub fn synchronize(&self) -> Result<()> {
+        self.stream.synchronize().context("the GPU failed; the op that it failed in was launched before this")
+    }
+}
+
+/// An argument as the driver reads it: the first 4 or 8 bytes.
+#[repr(C)]
+union Raw {
+    address: u64,
+    int: i32,
+    float: f32,
+}
+
+impl From<Argument> for Raw {
+    fn from(argument: Argument) -> Self {
+        match argument {
+            Argument::Address(address) => Self { address },
+            Argument::Int(int) => Self { int },
+            Argument::Float(float) => Self { float },
+        }
+    }
+}
+
+fn explain(error: DriverError, launch: &Launch) -> anyhow::Error {
+    let lost = [sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS, sys::CUresult::CUDA_ERROR_LAUNCH_FAILED];
+    let hint = if lost.contains(&error.0) { " (an earlier op may be to blame)" } else { "" };
+    anyhow::Error::new(error).context(format!("the GPU refuses {launch}{hint}"))
+}

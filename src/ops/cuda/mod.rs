@@ -1,0 +1,32 @@
+//! The ops on an NVIDIA GPU: kernels of our own, each in a `.cu` file beside its op, and their launches.
+//!
+//! Every op here writes to memory that the caller laid out beforehand, allocates nothing and waits for nothing, so that
+//! any sequence of launches can be captured as a graph. What a launch is made of (name, grid, arguments, bounds) is
+//! plain Rust in every build; a [`Launch`] is run by `Device` with the feature `cuda`, or by the tests on the host.
+//! Not yet run on a GPU.
+
+pub mod activation;
+pub mod batch_norm;
+pub mod blur_pool;
+mod columns;
+pub mod conv2d;
+pub mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod device;
+mod launch;
+pub mod linear;
+#[cfg(feature = "cuda")]
+mod memory;
+#[cfg(feature = "cuda")]
+mod modules;
+pub mod normalize;
+pub mod optimizer;
+pub mod pool;
+pub mod squeeze_excite;
+
+pub use columns::image_splits;
+#[cfg(feature = "cuda")]
+pub use device::Device;
+pub use launch::{ALIGNMENT, Argument, BLOCK, Element, Launch, Region, padded};
+#[cfg(feature = "cuda")]
+pub use memory::Arena;

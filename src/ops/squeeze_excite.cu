@@ -1,0 +1,145 @@
+// Squeeze-and-excitation: the gate of each image, its use, and both backward. squeeze_excite.rs defines it; the means
+// come from pool.cu, the gradients of the weights from linear.cu.
+
+// What fits the shared memory of a block: launches check it.
+constexpr int MOST_CHANNELS = 4096;
+constexpr int MOST_HIDDEN = 1024;
+
+// gates = sigmoid(expand(relu(reduce(mean)))), an image a block. `parts` holds the means in `splits` parts. The mean
+// and the hidden values are written for the gradient.
+PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const float* reduce_bias,
+             const float* expand, const float* expand_bias, float* mean, float* hidden, float* gates, int splits,
+             int batch, int channels, int hidden_size) {
+    __shared__ float shared_mean[MOST_CHANNELS];
+    __shared__ float shared_hidden[MOST_HIDDEN];
+    long long image = blockIdx.x;
+    for (int channel = threadIdx.x; channel < channels; channel += BLOCK) {
+        float sum = 0.0f;
+        for (int split = 0; split < splits; split++) sum += parts[(split * batch + image) * channels + channel];
+        shared_mean[channel] = sum;
+        mean[image * channels + channel] = sum;
+    }
+    __syncthreads();
+    int lane = threadIdx.x % WARP;
+    for (int at = threadIdx.x / WARP; at < hidden_size; at += BLOCK / WARP) {
+        const float* row = reduce + static_cast<long long>(at) * channels;
+        float sum = 0.0f;
+        for (int channel = lane; channel < channels; channel += WARP) sum += row[channel] * shared_mean[channel];
+        sum = activate(warp_sum(sum) + reduce_bias[at], 0.0f);
+        if (lane == 0) {
+            shared_hidden[at] = sum;
+            hidden[image * hidden_size + at] = sum;
+        }
+    }
+    __syncthreads();
+    for (int channel = threadIdx.x / WARP; channel < channels; channel += BLOCK / WARP) {
+        const float* row = expand + static_cast<long long>(channel) * hidden_size;
+        float sum = 0.0f;
+        for (int at = lane; at < hidden_size; at += WARP) sum += row[at] * shared_hidden[at];
+        sum = warp_sum(sum) + expand_bias[channel];
+        if (lane == 0) gates[image * channels + channel] = 1.0f / (1.0f + expf(-sum));
+    }
+}
+
+// out = activation(input * gate + residual); `out` may be either, and `residual` may be missing.
+KERNEL(squeeze_excite_apply, const T* input, const float* gates, const T* residual, float slope, T* out, int batch,
+       int area, int channels) {
+    int groups = channels / EIGHT, index = thread_index();
+    if (index >= batch * area * groups) return;
+    int channel = index % groups * EIGHT;
+    long long at = static_cast<long long>(index) * EIGHT, image = index / groups / area;
+    Eight value = Eight::load(input + at), gate = Eight::load(gates + image * channels + channel);
+    Eight more = Eight::filled(0.0f);
+    if (residual) more = Eight::load(residual + at);
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) value.at[i] = activate(value.at[i] * gate.at[i] + more.at[i], slope);
+    value.store(out + at);
+}
+
+// Takes the gradient through the activation, in place, by the sign of `output`, and sums its products with the input
+// over each image in `splits` parts: [splits][batch][channels]. Grid: images by blocks of 64 channels by splits.
+KERNEL(squeeze_excite_sums, T* gradient, const T* output, const T* input, float slope, float* parts, int batch,
+       int area, int channels, int splits) {
+    int channel = column_channel();
+    long long image = blockIdx.x;
+    Eight sum = Eight::filled(0.0f);
+    if (channel < channels) {
+        for (int place = blockIdx.z * COLUMN_ROWS + column_row(); place < area; place += splits * COLUMN_ROWS) {
+            long long at = (image * area + place) * channels + channel;
+            Eight value = Eight::load(gradient + at), x = Eight::load(input + at);
+            if (slope != 1.0f) {
+                Eight result = Eight::load(output + at);
+#pragma unroll
+                for (int i = 0; i < EIGHT; i++) {
+                    if (!(result.at[i] > 0.0f)) value.at[i] *= slope;
+                }
+                value.store(gradient + at);
+            }
+#pragma unroll
+            for (int i = 0; i < EIGHT; i++) sum.at[i] += value.at[i] * x.at[i];
+        }
+    }
+    column_sum(sum);
+    if (channel < channels && column_row() == 0) {
+        sum.store(parts + (static_cast<long long>(blockIdx.z) * batch + image) * channels + channel);
+    }
+}
+
+// From those sums back through the gate, an image a block: the gradients of what the sigmoid took, of what the ReLU
+// took, and of each position of the input by way of the mean.
+PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gates, const float* hidden,
+             const float* reduce, const float* expand, float* expand_gradient, float* hidden_gradient,
+             float* position_gradient, int splits, int batch, int area, int channels, int hidden_size) {
+    __shared__ float shared_gates[MOST_CHANNELS];
+    __shared__ float shared_hidden[MOST_HIDDEN];
+    __shared__ float sums[BLOCK / WARP][WARP];
+    long long image = blockIdx.x;
+    for (int channel = threadIdx.x; channel < channels; channel += BLOCK) {
+        float sum = 0.0f, gate = gates[image * channels + channel];
+        for (int split = 0; split < splits; split++) sum += parts[(split * batch + image) * channels + channel];
+        sum *= gate * (1.0f - gate);
+        shared_gates[channel] = sum;
+        expand_gradient[image * channels + channel] = sum;
+    }
+    __syncthreads();
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (int first = 0; first < hidden_size; first += WARP) {
+        int at = first + lane;
+        float sum = 0.0f;
+        if (at < hidden_size) {
+            for (int channel = warp; channel < channels; channel += BLOCK / WARP) {
+                sum += expand[static_cast<long long>(channel) * hidden_size + at] * shared_gates[channel];
+            }
+        }
+        sums[warp][lane] = sum;
+        __syncthreads();
+        if (warp == 0 && at < hidden_size) {
+            for (int other = 1; other < BLOCK / WARP; other++) sum += sums[other][lane];
+            if (!(hidden[image * hidden_size + at] > 0.0f)) sum = 0.0f;
+            shared_hidden[at] = sum;
+            hidden_gradient[image * hidden_size + at] = sum;
+        }
+        __syncthreads();
+    }
+    for (int channel = threadIdx.x; channel < channels; channel += BLOCK) {
+        float sum = 0.0f;
+        for (int at = 0; at < hidden_size; at++) {
+            sum += reduce[static_cast<long long>(at) * channels + channel] * shared_hidden[at];
+        }
+        position_gradient[image * channels + channel] = sum / static_cast<float>(area);
+    }
+}
+
+// The input's gradient: gradient * gate + position_gradient; `out` may be `gradient`.
+KERNEL(squeeze_excite_gradient_apply, const T* gradient, const float* gates, const float* position_gradient, T* out,
+       int batch, int area, int channels) {
+    int groups = channels / EIGHT, index = thread_index();
+    if (index >= batch * area * groups) return;
+    int channel = index % groups * EIGHT;
+    long long at = static_cast<long long>(index) * EIGHT, own = index / groups / area * channels + channel;
+    Eight value = Eight::load(gradient + at), gate = Eight::load(gates + own);
+    Eight more = Eight::load(position_gradient + own);
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) value.at[i] = value.at[i] * gate.at[i] + more.at[i];
+    value.store(out + at);
+}

@@ -1,0 +1,153 @@
+//! Cross-entropy against the room `loss` in training and `metrics` in evaluation; ranks and the best classes.
+
+use tresnet::loss::{Criterion, Targets as CpuTargets, mixed_targets};
+use tresnet::metrics::{Counts, ScoreKind, predict};
+use tresnet::ops::cuda::Element;
+use tresnet::ops::cuda::cross_entropy::{Gradient, Outcome, TOTALS, Targets, count_losses, cross_entropy, top_k};
+
+use crate::compare::{assert_within, values};
+use crate::host::{Memory, run};
+
+/// Batches by classes: one class, fewer and more than a block's threads, and more images than that.
+const SIZES: [[usize; 2]; 5] = [[3, 1], [2, 10], [5, 100], [2, 1000], [300, 7]];
+
+/// Memory of an outcome, readable.
+struct Found {
+    outcome: Outcome,
+    losses: Memory,
+    ranks: Memory,
+}
+
+fn found(batch: usize) -> Found {
+    let [losses, ranks, finite] = [0; 3].map(|_| Memory::fresh(batch * 4));
+    let outcome = Outcome { losses: losses.clone(), ranks: ranks.clone(), finite: finite.clone() };
+    Found { outcome, losses, ranks }
+}
+
+fn logits(batch: usize, classes: usize) -> Vec<f32> {
+    values("logits", batch * classes, Element::F32).iter().map(|x| 8.0 * x).collect()
+}
+
+fn labels(batch: usize, classes: usize) -> Vec<usize> {
+    (0..batch).map(|image| (image * 7 + 3) % classes).collect()
+}
+
+fn as_ints(labels: &[usize]) -> Memory {
+    Memory::ints(&labels.iter().map(|&label| label as i32).collect::<Vec<_>>())
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_training() {
+    for [batch, classes] in SIZES {
+        let (logits, labels) = (logits(batch, classes), labels(batch, classes));
+        let (device, device_labels) = (Memory::floats(&logits), as_ints(&labels));
+        let partners: Vec<usize> = labels.iter().rev().copied().collect();
+        let soft = mixed_targets(&labels, &partners, &vec![0.3; batch], classes, 0.1).unwrap();
+        let weights = Memory::floats(&soft);
+        for (smoothing, scale) in [(0.0f64, None), (0.1, Some(1024.0f32)), (-1.0, Some(4.0))] {
+            // The last case is that of soft targets.
+            let is_soft = smoothing < 0.0;
+            let (on_cpu, targets) = match is_soft {
+                true => (CpuTargets::Soft(&soft), Targets::Soft { weights: &weights, labels: None }),
+                false => (
+                    CpuTargets::Classes(&labels),
+                    Targets::Classes { labels: &device_labels, smoothing: smoothing as f32 },
+                ),
+            };
+            let criterion = Criterion::CrossEntropy { smoothing: smoothing.max(0.0) };
+            let expected = criterion.loss(&logits, classes, on_cpu).unwrap();
+            let (found, out) = (found(batch), Memory::fresh(batch * classes * 4));
+            let device_scale = scale.map(|scale| Memory::floats(&[scale]));
+            let gradient = Gradient { out: &out, scale: device_scale.as_deref() };
+            run(cross_entropy([batch, classes], &device, targets, Some(gradient), &found.outcome));
+            let what = format!("[{batch}, {classes}] with {smoothing}");
+            let mean = found.losses.read_floats().iter().sum::<f32>() / batch as f32;
+            assert_within(&what, &[mean], &[expected.value as f32], 1e-5);
+            let scaled: Vec<f32> = expected.gradient.iter().map(|g| g * scale.unwrap_or(1.0)).collect();
+            assert_within(&what, &out.read_floats(), &scaled, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_not_finite_spoils_its_own_loss_and_gradient() {
+    let (batch, classes) = (3, 10);
+    let mut logits = logits(batch, classes);
+    logits[classes + 4] = f32::NEG_INFINITY;
+    let (found, out) = (found(batch), Memory::fresh(batch * classes * 4));
+    let targets = Targets::Classes { labels: &as_ints(&[0; 3]), smoothing: 0.0 };
+    let gradient = Gradient { out: &out, scale: None };
+    run(cross_entropy([batch, classes], &Memory::floats(&logits), targets, Some(gradient), &found.outcome));
+    let spoilt: Vec<bool> = found.losses.read_floats().iter().map(|loss| loss.is_nan()).collect();
+    assert_eq!(spoilt, [false, true, false]);
+    let rows: Vec<bool> = out.read_floats().chunks(classes).map(|row| row.iter().all(|g| g.is_nan())).collect();
+    assert_eq!(rows, [false, true, false]);
+}
+
+#[test]
+fn counts_are_those_of_an_evaluation() {
+    for [batch, classes] in SIZES {
+        let mut logits = logits(batch, classes);
+        if classes > 9 {
+            // Equal scores, no numbers and infinities have their place too.
+            logits[5] = logits[2];
+            logits[classes] = f32::NAN;
+            logits[classes + 8] = f32::NEG_INFINITY;
+        }
+        let mut labels = labels(batch, classes);
+        labels[batch - 1] = classes + 2;
+        let mut counts = Counts::default();
+        for (logits, &label) in logits.chunks(classes).zip(&labels).cycle().take(2 * batch) {
+            counts.add(logits, label);
+        }
+        let found = found(batch);
+        let totals = Memory::doubles(&[0.0; TOTALS]);
+        let targets = Targets::Classes { labels: &as_ints(&labels), smoothing: 0.0 };
+        run(cross_entropy([batch, classes], &Memory::floats(&logits), targets, None, &found.outcome));
+        run(count_losses(batch, &found.outcome, &totals));
+        run(count_losses(batch, &found.outcome, &totals));
+        let totals = totals.read_doubles();
+        let whole = [counts.images, counts.correct1, counts.correct5, counts.non_finite].map(|count| count as f64);
+        assert_eq!(totals[..4], whole, "[{batch}, {classes}]");
+        for (image, (logits, &label)) in logits.chunks(classes).zip(&labels).enumerate() {
+            let (order, _) = predict(logits, classes, ScoreKind::Logit);
+            let rank = order.iter().position(|&class| class == label).map_or(-1, |rank| rank as i32);
+            assert_eq!(found.ranks.read_ints()[image], rank, "image {image} of [{batch}, {classes}]");
+            let mut alone = Counts::default();
+            alone.add(logits, label);
+            let (ours, expected) = (f64::from(found.losses.read_floats()[image]), alone.loss());
+            let same = ours == expected || ours.is_nan() && expected.is_nan();
+            assert!(same || (ours - expected).abs() < 1e-5 * expected.abs().max(1.0), "{ours} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn the_best_classes_come_in_the_order_of_metrics() {
+    for [batch, classes] in SIZES {
+        let mut logits = logits(batch, classes);
+        for at in (0..logits.len()).step_by(3) {
+            // Many equal scores.
+            logits[at] = logits[at].round();
+        }
+        if classes > 9 {
+            logits[4] = f32::NAN;
+            logits[9] = f32::NAN;
+            logits[7] = f32::NEG_INFINITY;
+        }
+        let device = Memory::floats(&logits);
+        for count in [1, 5.min(classes), classes.min(12)] {
+            let [best, scores] = [0; 2].map(|_| Memory::fresh(batch * count * 4));
+            run(top_k([batch, classes], count, &device, [&best, &scores]));
+            let (best, scores) = (best.read_ints(), scores.read_floats());
+            for (image, logits) in logits.chunks(classes).enumerate() {
+                let (expected, expected_scores) = predict(logits, count, ScoreKind::Logit);
+                let own = &best[image * count..][..count];
+                assert!(own.iter().map(|&class| class as usize).eq(expected.iter().copied()), "{own:?}: {expected:?}");
+                let own = &scores[image * count..][..count];
+                assert!(own.iter().zip(&expected_scores).all(|(a, b)| a.to_bits() == b.to_bits()));
+            }
+        }
+        assert!(top_k([batch, classes], classes + 1, &device, [&device, &device]).is_err());
+    }
+}

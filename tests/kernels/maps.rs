@@ -1,0 +1,184 @@
+//! Normalising, blur-pool, average pools, activations and sums.
+
+use tresnet::ops::cuda::{self, padded};
+use tresnet::ops::{self, Activation, Normalize, Shape};
+
+use crate::compare::{CHANNELS, ELEMENTS, assert_near, pad, padded_shape, round, unpad, values};
+use crate::host::{Memory, run};
+
+/// Sides that are odd, even, the least and more than a strip.
+const SIDES: [(usize, usize); 4] = [(7, 13), (13, 7), (2, 3), (8, 18)];
+
+fn shapes() -> impl Iterator<Item = Shape> {
+    CHANNELS.into_iter().flat_map(|channels| SIDES.map(|(height, width)| Shape::new(2, height, width, channels)))
+}
+
+#[test]
+fn bytes_become_cells_of_padded_channels() {
+    let normalisation = [[0.485, 0.456, 0.406, 0.5], [0.229, 0.224, 0.225, 0.3]];
+    let [mean, std] = normalisation.map(|numbers| Memory::floats(&numbers));
+    for (colours, cell) in [(3, 4), (3, 1), (1, 4), (4, 2)] {
+        let shape = Shape::new(2, 3 * cell, 5 * cell, colours);
+        let bytes: Vec<u8> = (0..shape.len()).map(|at| (at * 37 % 256) as u8).collect();
+        let mut expected = vec![0.0; shape.len()];
+        let [mean_values, std_values] = normalisation.map(|numbers| numbers[..colours].to_vec());
+        Normalize::new(&mean_values, &std_values).forward(&bytes, shape, cell, &mut expected);
+        let images = Memory::bytes_of(&bytes);
+        let channels = cell * cell * colours;
+        for element in ELEMENTS {
+            let out = Memory::fresh(shape.batch * 15 * padded(channels) * element.size());
+            run(cuda::normalize::normalize(element, shape, cell, &images, [&mean, &std], &out));
+            // The same f32 operations in the same order: not a bit may differ.
+            let rounded: Vec<f32> = expected.iter().map(|&value| round(value, element)).collect();
+            assert_eq!(unpad(&out.read_values(element), channels), rounded, "{shape} by {cell}");
+        }
+    }
+}
+
+#[test]
+fn numbers_become_cells_of_padded_channels() {
+    for (colours, cell) in [(3, 4), (1, 2)] {
+        let shape = Shape::new(2, 2 * cell, 3 * cell, colours);
+        for element in ELEMENTS {
+            let input = values("images", shape.len(), element);
+            let mut expected = vec![0.0; shape.len()];
+            ops::space_to_depth(&input, shape, cell, &mut expected);
+            let channels = cell * cell * colours;
+            let out = Memory::fresh(shape.batch * 6 * padded(channels) * element.size());
+            run(cuda::normalize::space_to_depth(element, shape, cell, &Memory::floats(&input), &out));
+            assert_eq!(unpad(&out.read_values(element), channels), expected, "{shape} by {cell}");
+        }
+    }
+}
+
+#[test]
+fn blur_pool_is_the_cpus() {
+    for shape in shapes() {
+        for element in ELEMENTS {
+            let input = values("input", shape.len(), element);
+            let bias = values("bias", shape.channels, element);
+            let out_shape = ops::blur_pool_shape(shape).unwrap();
+            for producer in [None, Some(Activation::LeakyRelu(0.01)), Some(Activation::Relu)] {
+                let act = |(at, &x): (usize, &f32)| producer.map_or(x, |act| act.apply(x + bias[at % shape.channels]));
+                let produced: Vec<f32> = input.iter().enumerate().map(act).collect();
+                let mut expected = vec![0.0; out_shape.len()];
+                ops::blur_pool(&produced, shape, &mut expected).unwrap();
+                let device = Memory::values(element, &pad(&input, shape.channels));
+                let device_bias = Memory::floats(&pad(&bias, shape.channels));
+                let out = Memory::fresh(padded_shape(out_shape).len() * element.size());
+                let producer = producer.map(|activation| (&*device_bias, activation));
+                run(cuda::blur_pool::blur_pool(element, padded_shape(shape), &device, producer, &out));
+                let ours = unpad(&out.read_values(element), shape.channels);
+                assert_near(&format!("blur-pool of {shape}"), element, &ours, &expected);
+            }
+        }
+    }
+    let flat = Shape::new(1, 1, 8, 8);
+    let memory = Memory::fresh(flat.len() * 4);
+    assert!(cuda::blur_pool::blur_pool(ELEMENTS[0], flat, &memory, None, &memory).is_err());
+}
+
+/// A pool's CPU code: input or gradient, the input's shape, the result.
+type OnCpu = fn(&[f32], Shape, &mut [f32]);
+/// Its launch: element, the input's shape, input or gradient, the result.
+type OnDevice = fn(cuda::Element, Shape, &cuda::Region, &cuda::Region) -> anyhow::Result<cuda::Launch>;
+
+/// Holds a pool of `sides`, from a map of `from` to a map of `to`, against the CPU's.
+fn check_pool(sides: &[(usize, usize)], [from, to]: [fn(Shape) -> Shape; 2], on_cpu: OnCpu, on_device: OnDevice) {
+    for (channels, &(height, width)) in CHANNELS.iter().flat_map(|&c| sides.iter().map(move |side| (c, side))) {
+        let shape = Shape::new(2, height, width, channels);
+        for element in ELEMENTS {
+            let input = values("input", from(shape).len(), element);
+            let mut expected = vec![0.0; to(shape).len()];
+            on_cpu(&input, shape, &mut expected);
+            let device = Memory::values(element, &pad(&input, channels));
+            let out = Memory::fresh(padded_shape(to(shape)).len() * element.size());
+            run(on_device(element, padded_shape(shape), &device, &out));
+            assert_near(&format!("{shape}"), element, &unpad(&out.read_values(element), channels), &expected);
+        }
+    }
+}
+
+#[test]
+fn blur_pool_goes_back_as_the_cpus() {
+    let half = |shape| ops::blur_pool_shape(shape).unwrap();
+    let on_cpu: OnCpu = |gradient, shape, out| ops::blur_pool_gradient(gradient, shape, out).unwrap();
+    check_pool(&SIDES, [half, |shape| shape], on_cpu, cuda::blur_pool::blur_pool_gradient);
+}
+
+#[test]
+fn average_pool_counts_what_lies_inside_and_goes_back() {
+    let sides = [(7, 13), (1, 1), (1, 6), (4, 1)];
+    check_pool(
+        &sides,
+        [|shape| shape, ops::average_pool_2x2_shape],
+        ops::average_pool_2x2,
+        cuda::pool::average_pool_2x2,
+    );
+    check_pool(
+        &sides,
+        [ops::average_pool_2x2_shape, |shape| shape],
+        ops::average_pool_2x2_gradient,
+        cuda::pool::average_pool_2x2_gradient,
+    );
+}
+
+#[test]
+fn global_means_add_up_from_any_number_of_parts() {
+    for (channels, (height, width)) in CHANNELS.into_iter().flat_map(|c| [(c, (1, 1)), (c, (7, 7)), (c, (13, 20))]) {
+        let shape = Shape::new(3, height, width, channels);
+        let row = shape.batch * padded(channels);
+        for element in ELEMENTS {
+            let input = values("input", shape.len(), element);
+            let mut expected = vec![0.0; shape.batch * channels];
+            ops::global_average_pool(&input, shape, &mut expected).unwrap();
+            let device = Memory::values(element, &pad(&input, channels));
+            for splits in [1, 3, cuda::image_splits(padded_shape(shape))] {
+                let parts = Memory::fresh(splits * row * 4);
+                run(cuda::pool::global_average_pool(element, padded_shape(shape), &device, splits, &parts));
+                let parts = parts.read_floats();
+                let sums: Vec<f32> = (0..row).map(|at| parts.iter().skip(at).step_by(row).sum()).collect();
+                assert_near(&format!("means of {shape}"), cuda::Element::F32, &unpad(&sums, channels), &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_global_means_gradient_spreads_evenly() {
+    for (channels, (height, width)) in CHANNELS.into_iter().flat_map(|c| [(c, (1, 1)), (c, (7, 3))]) {
+        let shape = Shape::new(2, height, width, channels);
+        for element in ELEMENTS {
+            let gradient = values("gradient", shape.batch * channels, element);
+            let mut expected = vec![0.0; shape.len()];
+            ops::global_average_pool_gradient(&gradient, shape, &mut expected);
+            let out = Memory::fresh(padded_shape(shape).len() * element.size());
+            let device = Memory::floats(&pad(&gradient, channels));
+            run(cuda::pool::global_average_pool_gradient(element, padded_shape(shape), &device, &out));
+            assert_near(&format!("{shape}"), element, &unpad(&out.read_values(element), channels), &expected);
+        }
+    }
+}
+
+#[test]
+fn sums_and_gradients_go_through_activations() {
+    let shape = Shape::new(1, 7, 13, 24);
+    for element in ELEMENTS {
+        for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
+            let [left, right] = ["left", "right"].map(|name| values(name, shape.len(), element));
+            let expected: Vec<f32> =
+                left.iter().zip(&right).map(|(left, right)| activation.apply(left + right)).collect();
+            let [device_left, device_right] = [&left, &right].map(|side| Memory::values(element, side));
+            run(cuda::activation::add(element, shape, [&device_left, &device_right], activation, &device_left));
+            assert_near("sum", element, &device_left.read_values(element), &expected);
+
+            // A zero counts as the negative side.
+            let mut gradient = left.clone();
+            let output: Vec<f32> = right.iter().enumerate().map(|(at, x)| if at % 5 == 0 { 0.0 } else { *x }).collect();
+            let (device, result) = (Memory::values(element, &gradient), Memory::values(element, &output));
+            run(cuda::activation::activation_gradient(element, shape, &device, &result, activation));
+            ops::activation_gradient(&mut gradient, &output, activation);
+            assert_near("gradient", element, &device.read_values(element), &gradient);
+        }
+    }
+}

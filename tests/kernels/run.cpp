@@ -1,0 +1,116 @@
+// Runs the kernels of one file (-DKERNEL_SOURCE="...") on the host. The blocks of a grid run one after another, and the
+// threads of a block as fibres, in rising order or in falling: what a kernel computes must not depend on it.
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "each_element.cu"
+
+Dim threadIdx, blockIdx, gridDim;
+unsigned char exchanged[256][8];
+
+namespace {
+
+constexpr size_t STACK = 64 << 10;
+
+struct Fibre {
+    ucontext_t start;
+    // Where it goes on; cheaper than a ucontext, whose switch is a system call.
+    jmp_buf point;
+    bool begun = false;
+    Wait wait = Wait::NOT;
+    std::unique_ptr<char[]> stack = std::make_unique<char[]>(STACK);
+};
+
+std::vector<Fibre> fibres;
+jmp_buf scheduler;
+const Kernel* running;
+void** running_arguments;
+
+void fibre_main() {
+    for (;;) {
+        running->call(*running, running_arguments);
+        wait_for(Wait::ENDED);
+    }
+}
+
+void resume(unsigned thread) {
+    Fibre& fibre = fibres[thread];
+    threadIdx = {thread, 0, 0};
+    fibre.wait = Wait::NOT;
+    if (_setjmp(scheduler)) return;
+    if (fibre.begun) _longjmp(fibre.point, 1);
+    fibre.begun = true;
+    setcontext(&fibre.start);
+}
+
+// Runs all threads of a block; false where some wait at a barrier that others never reach.
+bool run_block(bool falling) {
+    for (Fibre& fibre : fibres) fibre.wait = Wait::NOT;
+    for (;;) {
+        unsigned ended = 0, waiting = 0;
+        for (unsigned at = 0; at < BLOCK; at++) {
+            unsigned thread = falling ? BLOCK - 1 - at : at;
+            if (fibres[thread].wait == Wait::NOT) resume(thread);
+            ended += fibres[thread].wait == Wait::ENDED;
+            waiting += fibres[thread].wait == Wait::BLOCK;
+        }
+        if (ended == BLOCK) return true;
+        if (waiting == BLOCK) {
+            for (Fibre& fibre : fibres) fibre.wait = Wait::NOT;
+            continue;
+        }
+        bool moves = false;
+        for (unsigned warp = 0; warp < BLOCK; warp += WARP) {
+            auto at_barrier = [](const Fibre& fibre) { return fibre.wait == Wait::WARP; };
+            auto lanes = fibres.begin() + warp;
+            if (!std::all_of(lanes, lanes + WARP, at_barrier)) continue;
+            std::for_each(lanes, lanes + WARP, [](Fibre& fibre) { fibre.wait = Wait::NOT; });
+            moves = true;
+        }
+        if (!moves) return false;
+    }
+}
+
+}  // namespace
+
+void wait_for(Wait barrier) {
+    Fibre& own = fibres[threadIdx.x];
+    own.wait = barrier;
+    if (!_setjmp(own.point)) _longjmp(scheduler, 1);
+}
+
+// The kernel of that name; null where this file has none.
+extern "C" const Kernel* find_kernel(const char* name) {
+    const Kernel* kernel = Kernel::first;
+    while (kernel && std::strcmp(kernel->name, name) != 0) kernel = kernel->next;
+    return kernel;
+}
+
+extern "C" const char* kernel_signature(const Kernel* kernel) { return kernel->signature.c_str(); }
+
+// Whether every thread of every block came to its end. One caller at a time.
+extern "C" bool run_kernel(const Kernel* kernel, const unsigned* grid, void** arguments, bool falling) {
+    if (fibres.empty()) {
+        fibres = std::vector<Fibre>(BLOCK);
+        for (Fibre& fibre : fibres) {
+            getcontext(&fibre.start);
+            fibre.start.uc_stack.ss_sp = fibre.stack.get();
+            fibre.start.uc_stack.ss_size = STACK;
+            makecontext(&fibre.start, fibre_main, 0);
+        }
+    }
+    running = kernel;
+    running_arguments = arguments;
+    gridDim = {grid[0], grid[1], grid[2]};
+    unsigned blocks = grid[0] * grid[1] * grid[2];
+    for (unsigned at = 0; at < blocks; at++) {
+        unsigned block = falling ? blocks - 1 - at : at;
+        blockIdx = {block % grid[0], block / grid[0] % grid[1], block / grid[0] / grid[1]};
+        if (!run_block(falling)) return false;
+    }
+    return true;
+}

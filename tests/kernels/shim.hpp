@@ -1,0 +1,125 @@
+// What a kernel file needs of CUDA, on the host: types, shuffles and barriers, and a table of the kernels with their
+// signatures. Threads of a block are fibres that run one at a time, up to the next barrier; run.hpp schedules them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+using std::isfinite;
+using std::isnan;
+
+#define __shared__ static
+#define DECLARE_KERNEL(name, ...)               \
+    extern "C" void name(__VA_ARGS__);          \
+    static const Kernel kernel_##name(#name, name); \
+    extern "C" void name(__VA_ARGS__)
+
+struct Dim {
+    unsigned x, y, z;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+
+extern Dim threadIdx, blockIdx, gridDim;
+
+// Where a fibre waits.
+enum class Wait { NOT, WARP, BLOCK, ENDED };
+void wait_for(Wait barrier);
+
+inline void __syncthreads() { wait_for(Wait::BLOCK); }
+
+// A place for each thread of a block to leave a value for its warp.
+extern unsigned char exchanged[256][8];
+
+template <typename Number>
+Number __shfl_xor_sync(unsigned, Number value, int mask) {
+    static_assert(sizeof(Number) <= sizeof(exchanged[0]));
+    std::memcpy(exchanged[threadIdx.x], &value, sizeof(Number));
+    wait_for(Wait::WARP);
+    std::memcpy(&value, exchanged[threadIdx.x ^ mask], sizeof(Number));
+    wait_for(Wait::WARP);
+    return value;
+}
+
+// IEEE half precision; conversions round to nearest, ties to even.
+struct f16 {
+    uint16_t bits;
+};
+
+inline float __half2float(f16 half) {
+    int exponent = half.bits >> 10 & 31, fraction = half.bits & 1023;
+    float value = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
+                  : exponent == 31 ? (fraction ? NAN : INFINITY)
+                                   : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+    return half.bits & 0x8000 ? -value : value;
+}
+
+inline f16 __float2half_rn(float value) {
+    uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+    value = std::fabs(value);
+    if (std::isnan(value)) return {0x7fff};
+    // 65520 lies halfway between the largest half and the next, and ties to the even one, which is infinity.
+    if (value >= 65520.0f) return {static_cast<uint16_t>(sign | 0x7c00)};
+    int exponent = value == 0.0f ? -14 : std::max(std::ilogb(value), -14);
+    // In units of the last place; a carry into the exponent is right as it is.
+    auto units = static_cast<int>(std::nearbyint(std::ldexp(value, 10 - exponent)));
+    return {static_cast<uint16_t>(sign | (((exponent + 14) << 10) + units))};
+}
+
+// The upper half of a float.
+struct bf16 {
+    uint16_t bits;
+};
+
+inline float __bfloat162float(bf16 value) {
+    uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+    float wide;
+    std::memcpy(&wide, &bits, sizeof wide);
+    return wide;
+}
+
+inline bf16 __float2bfloat16_rn(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if (std::isnan(value)) return {0x7fff};
+    return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+// A kernel with its signature: p for a pointer, i for int, f for float.
+struct Kernel {
+    static inline const Kernel* first = nullptr;
+
+    const char* name;
+    const Kernel* next;
+    void (*call)(const Kernel& kernel, void** arguments);
+    std::string signature;
+    void (*function)();
+
+    template <typename... Parameters>
+    Kernel(const char* name, void (*kernel)(Parameters...)) : name(name), next(first) {
+        (signature.push_back(letter<Parameters>()), ...);
+        function = reinterpret_cast<void (*)()>(kernel);
+        call = [](const Kernel& own, void** arguments) {
+            invoke(reinterpret_cast<void (*)(Parameters...)>(own.function), arguments,
+                   std::index_sequence_for<Parameters...>());
+        };
+        first = this;
+    }
+
+    template <typename... Parameters, size_t... Places>
+    static void invoke(void (*kernel)(Parameters...), void** arguments, std::index_sequence<Places...>) {
+        kernel(*static_cast<Parameters*>(arguments[Places])...);
+    }
+
+    template <typename Parameter>
+    static constexpr char letter() {
+        static_assert(std::is_pointer_v<Parameter> || std::is_same_v<Parameter, int> || std::is_same_v<Parameter, float>);
+        return std::is_pointer_v<Parameter> ? 'p' : std::is_same_v<Parameter, int> ? 'i' : 'f';
+    }
+};
