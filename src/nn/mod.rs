@@ -2,13 +2,14 @@
 
 mod arena;
 mod device;
+mod fold;
 mod graph;
 mod initialize;
 mod network;
 mod shapes;
 mod training;
 
-pub use device::Use;
+pub use device::{Constant, Use};
 pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
 pub use initialize::Initializer;
 pub use network::Network;

@@ -7,7 +7,8 @@ use candle_core::{CpuStorage, Storage, Tensor};
 use candle_nn::VarBuilder;
 
 use super::arena::{Arena, Plan};
-use super::graph::{Affine, Graph, NORM_EPSILON, Norm, Op, Value};
+use super::fold::fold;
+use super::graph::{Affine, Graph, Norm, Op, Value};
 use crate::ops::{
     Activation, Conv2d, ConvSpec, Isa, Linear, Normalize, Shape, SqueezeExcite, average_pool_2x2, blur_pool,
     global_average_pool, space_to_depth,
@@ -173,11 +174,7 @@ impl Binder<'_> {
     fn conv(&self, spec: ConvSpec, weight: usize, norm: Norm) -> Result<Conv2d> {
         let [gamma, beta, mean, variance] =
             [norm.weight, norm.bias, norm.mean, norm.variance].map(|parameter| self.parameter(parameter));
-        let (beta, mean) = (beta?, mean?);
-        let scale: Vec<f32> =
-            gamma?.iter().zip(&variance?).map(|(gamma, variance)| gamma / (variance + NORM_EPSILON).sqrt()).collect();
-        let shift: Vec<f32> =
-            beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
+        let [scale, shift] = fold(&gamma?, &beta?, &mean?, &variance?);
         Ok(Conv2d::new(spec, &self.parameter(weight)?, Some(&scale), Some(&shift), self.isa))
     }
 

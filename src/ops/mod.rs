@@ -17,6 +17,7 @@ mod kernels;
 mod linear;
 mod normalize;
 mod pool;
+mod schedule;
 mod shape;
 mod simd;
 mod squeeze_excite;
@@ -26,7 +27,7 @@ pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, ba
 pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
 pub use conv2d::{
     Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, conv2d_input_gradient,
-    conv2d_weight_gradient, padded_channels,
+    conv2d_weight_gradient,
 };
 pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use normalize::{Normalize, space_to_depth};
@@ -34,6 +35,7 @@ pub use pool::{
     average_pool_2x2, average_pool_2x2_gradient, average_pool_2x2_shape, global_average_pool,
     global_average_pool_gradient,
 };
+pub use schedule::{Constants, GateScratch, Memory, Request, Schedule, Slot, Step, place};
 pub use shape::Shape;
 pub use simd::Isa;
 pub(crate) use simd::vectorized;

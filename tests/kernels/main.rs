@@ -4,9 +4,12 @@
 mod batch_norm;
 mod compare;
 mod conv2d;
+#[path = "../common/formula.rs"]
+mod formula;
 mod host;
 mod loss;
 mod maps;
+mod network;
 mod optimizer;
 #[path = "../common/random.rs"]
 mod random;

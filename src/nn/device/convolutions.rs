@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use crate::nn::graph::{Graph, Node, Op, Value};
-use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape, padded_channels};
+use crate::ops::cuda::padded;
+use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape};
 
 /// What a network is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +63,7 @@ impl Graph {
 }
 
 fn problem(spec: &ConvSpec, input: Shape, pass: ConvPass) -> ConvProblem {
-    let spec = ConvSpec {
-        in_channels: padded_channels(spec.in_channels),
-        out_channels: padded_channels(spec.out_channels),
-        ..*spec
-    };
+    let spec = ConvSpec { in_channels: padded(spec.in_channels), out_channels: padded(spec.out_channels), ..*spec };
     ConvProblem { spec, input: Shape { channels: spec.in_channels, ..input }, pass }
 }
 

@@ -1,5 +1,9 @@
-//! Networks on a GPU: which convolutions it is asked for.
+//! Networks on a GPU: their parameters as it takes them, the convolutions that it is asked for, and the schedule of a
+//! forward pass. All of it is data, made and tested without one.
 
+mod constants;
 mod convolutions;
+mod schedule;
 
+pub use constants::Constant;
 pub use convolutions::Use;

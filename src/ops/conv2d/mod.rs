@@ -8,7 +8,7 @@ mod product;
 mod spec;
 
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
-pub use padding::{PaddedConv, PaddedLinear, padded_channels};
+pub use padding::{PaddedConv, PaddedLinear};
 pub use problem::{ConvPass, ConvProblem, Fusion};
 pub use spec::ConvSpec;
 

@@ -1,52 +1,37 @@
-//! Weights as tensor cores want them: f16, a filter's input channels last, and channels padded with zeros to a multiple
-//! of 8.
+//! Weights as tensor cores want them: a filter's input channels last, and channels padded with zeros to a multiple of 8.
 //!
 //! cuDNN copies a map of 76 or 83 channels into a padded one on every call, and has none of its best kernels for it.
 //! Padded once at load it never does. A padded channel stays zero through bias, activation, blur, pool, gate and sum,
 //! and nobody outside sees it.
 
-use half::f16;
-
 use super::ConvSpec;
+use crate::ops::cuda::conv2d::filter_for_device;
+use crate::ops::cuda::padded;
 
-/// Channels in the memory of a device for `channels` of a network.
-pub const fn padded_channels(channels: usize) -> usize {
-    channels.next_multiple_of(8)
-}
-
-/// A convolution's parameters as a device takes them.
+/// A convolution's parameters as a device takes them, before they are rounded to its element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaddedConv {
     /// With the padded channels.
     pub spec: ConvSpec,
     /// `[out_channels, kernel, kernel, in_channels]`
-    pub weight: Vec<f16>,
+    pub weight: Vec<f32>,
     /// `[out_channels]`
     pub bias: Vec<f32>,
 }
 
 impl PaddedConv {
     /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint, each output channel
-    /// multiplied by its `scale` in f32, then rounded once. `shift` becomes the bias.
+    /// multiplied by its `scale`. `shift` becomes the bias.
     pub fn new(spec: &ConvSpec, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>) -> Self {
-        assert_eq!(weight.len(), spec.weight_shape().iter().product::<usize>(), "weights of {spec:?}");
-        let padded = ConvSpec {
-            in_channels: padded_channels(spec.in_channels),
-            out_channels: padded_channels(spec.out_channels),
-            ..*spec
-        };
-        let taps = spec.taps();
-        let mut out = vec![f16::ZERO; padded.weight_shape().iter().product()];
-        let filters = out.chunks_exact_mut(taps * padded.in_channels).zip(weight.chunks_exact(spec.in_channels * taps));
-        for (at, (out, filter)) in filters.enumerate() {
-            let factor = scale.map_or(1.0, |scale| scale[at]);
-            for (tap, out) in out.chunks_exact_mut(padded.in_channels).enumerate() {
-                for (out, value) in out.iter_mut().zip(filter[tap..].iter().step_by(taps)) {
-                    *out = f16::from_f32(factor * value);
-                }
-            }
+        let filter = spec.in_channels * spec.taps();
+        let factor = |channel: usize| scale.map_or(1.0, |scale| scale[channel]);
+        let scaled: Vec<f32> = weight.iter().enumerate().map(|(at, value)| factor(at / filter) * value).collect();
+        let wide = ConvSpec { in_channels: padded(spec.in_channels), out_channels: padded(spec.out_channels), ..*spec };
+        Self {
+            spec: wide,
+            weight: filter_for_device(spec, &scaled, padded),
+            bias: padded_vector(shift.unwrap_or_default(), wide.out_channels),
         }
-        Self { weight: out, bias: padded_vector(shift.unwrap_or_default(), padded.out_channels), spec: padded }
     }
 }
 
@@ -74,7 +59,7 @@ impl PaddedLinear {
 }
 
 fn padded_vector(values: &[f32], len: usize) -> Vec<f32> {
-    let mut padded = values.to_vec();
-    padded.resize(len, 0.0);
-    padded
+    let mut longer = values.to_vec();
+    longer.resize(len, 0.0);
+    longer
 }

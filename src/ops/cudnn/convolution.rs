@@ -13,7 +13,7 @@ const SINGLE: DataType = DataType::F32;
 /// The graphs that compute `fusion` of the problem, the one with the faster kernels first.
 ///
 /// # Errors
-/// If the problem has no output, or channels that are no multiple of 8 (see [`crate::ops::padded_channels`]).
+/// If the problem has no output, or channels that are no multiple of 8 (see [`crate::ops::cuda::padded`]).
 pub fn graphs(problem: &ConvProblem, fusion: Fusion) -> Result<Vec<Graph>> {
     let ConvProblem { spec, input, pass } = problem;
     let output = problem.output()?;

@@ -1,0 +1,75 @@
+//! The schedules of every network: no two values that live at a time share a byte, and the arena is little larger than
+//! what lives at a time.
+
+use tresnet::models::variants;
+use tresnet::ops::cuda::Element;
+use tresnet::ops::{Request, Schedule, Shape, Slot, Step};
+
+fn schedules() -> Vec<(&'static str, Schedule)> {
+    let schedule = |variant: &tresnet::models::Variant| {
+        let architecture = variant.network.architecture(variant.num_classes, 3);
+        let image = Shape::new(8, variant.input_size, variant.input_size, 3);
+        (variant.name, architecture.graph.schedule(image, architecture.logits, Element::F16).unwrap())
+    };
+    variants().map(schedule).collect()
+}
+
+#[test]
+fn every_step_of_every_network_finds_what_it_reads() {
+    for (name, schedule) in schedules() {
+        assert_eq!(schedule.conflict(), None, "{name}");
+    }
+}
+
+#[test]
+fn arenas_are_at_most_a_quarter_larger_than_what_lives_at_a_time() {
+    for (name, schedule) in schedules() {
+        let last_reader = |slot: Slot, from: usize| {
+            let written_over = |step: &Step| step.writes().contains(&slot);
+            let life = schedule.steps[from + 1..].iter().take_while(|step| !written_over(step));
+            life.enumerate()
+                .filter(|(_, step)| step.reads().contains(&slot))
+                .last()
+                .map_or(from, |(at, _)| from + 1 + at)
+        };
+        let values: Vec<Request> = schedule
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| Request { bytes: step.out().bytes, first: at, last: last_reader(step.out(), at) })
+            .collect();
+        let lives = |at: usize| values.iter().filter(move |value| value.first <= at && at <= value.last);
+        let most = (0..values.len()).map(|at| lives(at).map(|value| value.bytes).sum::<usize>()).max().unwrap();
+        let share = schedule.arena_bytes as f64 / most as f64;
+        assert!((1.0..1.25).contains(&share), "{name}: {} bytes for {most}", schedule.arena_bytes);
+    }
+}
+
+#[test]
+fn a_value_written_over_while_it_is_needed_is_a_conflict() {
+    let (_, sound) = schedules().swap_remove(0);
+    // A block's input is also its shortcut: whoever writes there in between destroys it.
+    let (reader, shortcut) = sound
+        .steps
+        .iter()
+        .enumerate()
+        .find_map(|(at, step)| match step {
+            Step::SqueezeExcite { residual: Some(residual), .. } => Some((at, *residual)),
+            _ => None,
+        })
+        .unwrap();
+    let mut broken = sound.clone();
+    let Step::Conv { out, .. } = &mut broken.steps[reader - 1] else { panic!("a convolution comes before the gate") };
+    out.offset = shortcut.offset;
+    let conflict = broken.conflict().unwrap();
+    assert!(conflict.contains(&format!("step {reader} ")), "{conflict}");
+}
+
+#[test]
+fn images_that_do_not_suit_the_network_and_maps_as_results_are_refused() {
+    let variant = tresnet::models::find("tresnet_m").unwrap();
+    let architecture = variant.network.architecture(10, 3);
+    let graph = &architecture.graph;
+    let error = graph.schedule(Shape::new(1, 30, 32, 3), architecture.logits, Element::F16).unwrap_err().to_string();
+    assert!(error.contains("multiple of 4"), "{error}");
+}
