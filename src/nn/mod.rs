@@ -9,7 +9,7 @@ mod network;
 mod shapes;
 mod training;
 
-pub use device::{Constant, Use};
+pub use device::{DeviceNetwork, Use};
 pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
 pub use initialize::Initializer;
 pub use network::Network;

@@ -35,7 +35,9 @@ pub use pool::{
     average_pool_2x2, average_pool_2x2_gradient, average_pool_2x2_shape, global_average_pool,
     global_average_pool_gradient,
 };
-pub use schedule::{Constants, GateScratch, Memory, Request, Schedule, Slot, Step, place};
+pub use schedule::{
+    Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, load, place,
+};
 pub use shape::Shape;
 pub use simd::Isa;
 pub(crate) use simd::vectorized;

@@ -7,9 +7,9 @@ use candle_nn::{Init, VarBuilder};
 use tresnet::models::resnet_cifar::ResNetCifar;
 use tresnet::models::tresnet::TResNet;
 use tresnet::models::{Architecture, Config};
-use tresnet::nn::{Constant, Network, Value};
+use tresnet::nn::{Network, Value};
 use tresnet::ops::cuda::Element;
-use tresnet::ops::{Isa, Memory, Schedule, Shape};
+use tresnet::ops::{Constant, Isa, Memory, Schedule, Shape};
 
 use crate::formula;
 use crate::host::{self, run};

@@ -6,16 +6,7 @@ use candle_nn::VarBuilder;
 use crate::nn::fold::fold;
 use crate::nn::graph::{Affine, Graph, Op};
 use crate::ops::cuda::padded;
-use crate::ops::{PaddedConv, PaddedLinear};
-
-/// One constant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Constant {
-    /// A convolution's weight, to be rounded to what maps are made of.
-    Weight(Vec<f32>),
-    /// Biases and small layers: f32 on the device too.
-    Exact(Vec<f32>),
-}
+use crate::ops::{Constant, PaddedConv, PaddedLinear};
 
 impl Graph {
     /// The constants that a schedule's steps refer to, in their order.

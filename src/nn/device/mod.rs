@@ -3,7 +3,8 @@
 
 mod constants;
 mod convolutions;
+mod network;
 mod schedule;
 
-pub use constants::Constant;
 pub use convolutions::Use;
+pub use network::DeviceNetwork;

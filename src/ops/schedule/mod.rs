@@ -4,10 +4,14 @@
 //! steps give the network's logits, is tested without a GPU: the tests run the very launches on the host.
 
 mod arena;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod launches;
+mod runner;
 
 pub use arena::{Request, place};
 pub use launches::Memory;
+pub use runner::{Constant, Loaded, Parameters, Run, load};
 
 use super::cuda::Element;
 use super::{Activation, ConvProblem, Shape};

@@ -1,0 +1,92 @@
+//! A step's convolution by cuDNN: chosen by timing on the very memory that it will work on. Not yet run on a GPU.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use cudarc::driver::sys::CUevent_flags;
+
+use crate::ops::ConvProblem;
+use crate::ops::cuda::Device;
+use crate::ops::cuda::Region;
+use crate::ops::cudnn::{
+    Bound, ConvPlan, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, Target,
+};
+
+/// Runs before the clock starts, and on it.
+const WARM_UP: usize = 2;
+const TIMED: usize = 5;
+
+/// cuDNN on the device's stream, with its workspace.
+pub struct Convolutions {
+    target: Target,
+    workspace: Region,
+    options: PlanOptions,
+}
+
+/// Where a convolution's tensors are.
+pub struct Tensors {
+    pub x: Region,
+    pub w: Region,
+    pub bias: Region,
+    pub half_bias: Region,
+    pub residual: Option<Region>,
+    pub y: Region,
+}
+
+impl Convolutions {
+    /// Takes the workspace that plans may ask for.
+    pub fn new(device: &Device, library: &Arc<Library>) -> Result<Self> {
+        let options = PlanOptions::default();
+        let workspace = device.arena(options.workspace)?.take(options.workspace)?;
+        Ok(Self { target: Target::device(library, device.stream())?, workspace, options })
+    }
+
+    /// The fastest plan, bound to the tensors.
+    pub fn plan(&self, problem: &ConvProblem, tensors: &Tensors) -> Result<(ConvPlan, Bound)> {
+        let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
+        let plan = planner.tune(problem, |plan, graph| self.time(plan, graph, tensors))?;
+        let bound = self.bind(&plan.plan, &plan.graph, tensors)?;
+        Ok((plan, bound))
+    }
+
+    /// Queues a plan, or records it in a capture.
+    pub fn run(&self, bound: &Bound) -> Result<()> {
+        // SAFETY: `bind` has held every tensor's size against its region's, and the session that runs the plan keeps
+        // those regions, as this does the workspace, until the stream has passed the work.
+        unsafe { bound.run(&self.target) }
+    }
+
+    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<Bound> {
+        ensure!(plan.workspace() <= self.workspace.bytes(), "a plan of {} bytes of workspace", plan.workspace());
+        let mut addresses = Vec::new();
+        for (role, bytes) in graph.roles() {
+            let region = match role {
+                Role::X => &tensors.x,
+                Role::W => &tensors.w,
+                Role::Y => &tensors.y,
+                Role::Add => tensors.residual.as_ref().context("a plan adds what the step does not have")?,
+                Role::Bias if bytes == tensors.half_bias.bytes() => &tensors.half_bias,
+                Role::Bias => &tensors.bias,
+                other => anyhow::bail!("a forward pass has no {other:?}"),
+            };
+            ensure!(bytes <= region.bytes(), "{role:?} of {bytes} bytes in a region of {}", region.bytes());
+            addresses.push((role, region.address()));
+        }
+        plan.bind(&addresses, self.workspace.address())
+    }
+
+    /// Milliseconds of a run.
+    fn time(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<f32> {
+        let bound = self.bind(plan, graph, tensors)?;
+        let stream = self.target.stream().context("there is no device to time on")?;
+        for _ in 0..WARM_UP {
+            self.run(&bound)?;
+        }
+        let start = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
+        for _ in 0..TIMED {
+            self.run(&bound)?;
+        }
+        let end = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
+        Ok(start.elapsed_ms(&end)? / TIMED as f32)
+    }
+}

@@ -1,0 +1,62 @@
+//! From schedules to results: what a device does, behind an interface that every build has.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::Schedule;
+
+/// One constant of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    /// A convolution's weight, to be rounded to what maps are made of; its bias comes next.
+    Weight(Vec<f32>),
+    /// Biases and small layers: f32 on the device too.
+    Exact(Vec<f32>),
+}
+
+/// What a network brings to a device.
+pub struct Parameters<'a> {
+    /// In the order of the schedules' numbers.
+    pub constants: &'a [Constant],
+    /// One a colour of the images.
+    pub mean: &'a [f32],
+    pub std: &'a [f32],
+}
+
+/// A network's constants on a device.
+pub trait Loaded: Send + Sync {
+    /// Takes the memory for a schedule, chooses its kernels and captures them.
+    ///
+    /// # Errors
+    /// Where memory is short, with the batch that would fit, or what the device says.
+    fn prepare(&self, schedule: &Schedule) -> Result<Box<dyn Run>>;
+}
+
+/// A schedule ready to run.
+pub trait Run: Send {
+    /// The schedule's output, `[images, output_channels]`, for the bytes of any number of images: more than a batch go
+    /// through in parts, the next one's upload beside the computation.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn run(&mut self, pixels: &[u8]) -> Result<Vec<f32>>;
+}
+
+/// Puts a network's parameters onto CUDA device `number`, in f16.
+///
+/// # Errors
+/// In one line why there is no such device, or what it says.
+#[cfg(feature = "cuda")]
+pub fn load(number: usize, parameters: &Parameters) -> Result<Arc<dyn Loaded>> {
+    Ok(Arc::new(super::gpu::Gpu::new(number, parameters)?))
+}
+
+/// Puts a network's parameters onto CUDA device `number`.
+///
+/// # Errors
+/// Always: this build has no CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn load(number: usize, _: &Parameters) -> Result<Arc<dyn Loaded>> {
+    anyhow::bail!("cuda:{number}: {}", crate::runtime::cuda::Absence::NotBuilt)
+}
