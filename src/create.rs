@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 use crate::checkpoint::{Checkpoint, Fresh, Weights};
-use crate::models::{Model, Variant, find};
+use crate::models::{Model, Place, Variant, find};
 use crate::nn::Initializer;
 use crate::ops::Isa;
 
@@ -31,6 +31,8 @@ pub struct ModelOptions {
     pub seed: u64,
     /// Round what convolutions multiply to bf16: about twice as fast where the processor multiplies bf16, else it changes nothing.
     pub bf16: bool,
+    /// Run on the CUDA device of this number, in f16. Not yet run on a GPU.
+    pub cuda: Option<usize>,
 }
 
 /// Creates a network by name, with a checkpoint's weights or fresh ones.
@@ -48,8 +50,8 @@ pub struct ModelOptions {
 ///
 /// # Errors
 ///
-/// If no network has the name (the message holds the nearest names), the checkpoint cannot be read, or its tensors are
-/// not the network's.
+/// If no network has the name (the message holds the nearest names), the checkpoint cannot be read, its tensors are
+/// not the network's, or there is no such CUDA device.
 pub fn create_model(name: &str, options: &ModelOptions) -> Result<Model> {
     let variant = find(name)?;
     match &options.pretrained {
@@ -91,5 +93,6 @@ fn build(
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::bf16().filter(|_| options.bf16).unwrap_or_else(Isa::detect);
-    Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights, isa)
+    let place = options.cuda.map_or(Place::Cpu(isa), Place::Cuda);
+    Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights, place)
 }

@@ -65,7 +65,7 @@ pub struct Verbosity {
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Device")]
 pub struct RuntimeArgs {
-    /// auto, cpu, cuda or cuda:N. `auto` takes CUDA where it was built in and a GPU answers, else the CPU
+    /// auto, cpu, cuda or cuda:N. `auto` means the CPU: networks are not yet run on a GPU, so CUDA has to be asked for
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
     /// auto, f32, bf16 or f16. `auto` means f16 on CUDA and f32 on the CPU

@@ -102,6 +102,7 @@ fn model(settings: &InferSettings) -> Result<Model> {
         mean: Some(settings.preprocessing.mean),
         std: Some(settings.preprocessing.std),
         bf16: settings.runtime.dtype == DType::BF16,
+        cuda: settings.runtime.cuda,
         ..ModelOptions::default()
     };
     let model = from_weights(settings.variant, &weights, &options)?;

@@ -5,7 +5,7 @@ pub mod resnet_cifar;
 pub mod tresnet;
 mod variant;
 
-pub use model::Model;
+pub use model::{Model, Place};
 pub use variant::{Architecture, Config, Published, Variant};
 
 use anyhow::{Result, bail};

@@ -5,20 +5,40 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 use super::Variant;
-use crate::nn::{Network, Value};
+use crate::nn::{DeviceNetwork, Graph, Network, Value};
 use crate::ops::Isa;
+
+/// What a network runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The CPU, with these instructions.
+    Cpu(Isa),
+    /// The CUDA device of this number. Not yet run on a GPU.
+    Cuda(usize),
+}
+
+impl From<Isa> for Place {
+    fn from(isa: Isa) -> Self {
+        Self::Cpu(isa)
+    }
+}
+
+enum Execution {
+    Cpu(Network),
+    Device(DeviceNetwork),
+}
 
 /// A network for evaluation.
 pub struct Model {
     variant: &'static Variant,
-    network: Network,
+    execution: Execution,
     features: Value,
     logits: Value,
 }
 
 impl Model {
     /// Builds `variant` for `num_classes` and images of `in_chans` channels, with the parameters that `weights` hands
-    /// out, on `isa`. `mean` and `std` normalise RGB in [0, 1]; images of other than three channels take their averages.
+    /// out, on `place`. `mean` and `std` normalise RGB in [0, 1]; images of other than three channels take their averages.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         variant: &'static Variant,
@@ -27,7 +47,7 @@ impl Model {
         mean: [f32; 3],
         std: [f32; 3],
         weights: &VarBuilder,
-        isa: Isa,
+        place: impl Into<Place>,
     ) -> Result<Self> {
         ensure!(num_classes > 0, "a classifier needs at least one class");
         ensure!(in_chans > 0, "a network needs at least one input channel");
@@ -37,19 +57,39 @@ impl Model {
             3 => values.to_vec(),
             _ => vec![values.iter().sum::<f32>() / 3.0; in_chans],
         };
-        let network = Network::bind(architecture.graph, weights, &channels(mean), &channels(std), isa)?;
-        Ok(Self { variant, network, features: architecture.features, logits: architecture.logits })
+        let (mean, std) = (channels(mean), channels(std));
+        let execution = match place.into() {
+            Place::Cpu(isa) => Execution::Cpu(Network::bind(architecture.graph, weights, &mean, &std, isa)?),
+            Place::Cuda(number) => {
+                Execution::Device(DeviceNetwork::bind(architecture.graph, weights, &mean, &std, number)?)
+            }
+        };
+        Ok(Self { variant, execution, features: architecture.features, logits: architecture.logits })
     }
 
     /// Class scores before any softmax, `[batch, num_classes]` f32, of images `[batch, height, width, channels]`: u8
-    /// as decoded, or f32 already normalised.
+    /// as decoded, or, on the CPU, f32 already normalised.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        self.network.run(images, self.logits)
+        self.run(images, self.logits)
     }
 
     /// The pooled embedding that the classifier sees, `[batch, features]` f32, of the same images.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
-        self.network.run(images, self.features)
+        self.run(images, self.features)
+    }
+
+    fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        match &self.execution {
+            Execution::Cpu(network) => network.run(images, value),
+            Execution::Device(network) => network.run(images, value),
+        }
+    }
+
+    fn graph(&self) -> &Graph {
+        match &self.execution {
+            Execution::Cpu(network) => network.graph(),
+            Execution::Device(network) => network.graph(),
+        }
     }
 
     pub fn variant(&self) -> &'static Variant {
@@ -57,25 +97,25 @@ impl Model {
     }
 
     pub fn num_classes(&self) -> usize {
-        self.network.graph().channels(self.logits)
+        self.graph().channels(self.logits)
     }
 
     /// Width of the embedding.
     pub fn num_features(&self) -> usize {
-        self.network.graph().channels(self.features)
+        self.graph().channels(self.features)
     }
 
     pub fn in_chans(&self) -> usize {
-        self.network.graph().in_channels()
+        self.graph().in_channels()
     }
 
     /// Trainable values.
     pub fn param_count(&self) -> usize {
-        self.network.graph().param_count()
+        self.graph().param_count()
     }
 
     /// Multiplications with accumulation for one image of `input_size` by `input_size` pixels.
     pub fn macs(&self, input_size: usize) -> Result<u64> {
-        self.network.graph().macs(input_size)
+        self.graph().macs(input_size)
     }
 }

@@ -27,7 +27,7 @@ pub struct Cuda {
 }
 
 /// A version of CUDA as the driver counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub struct Version(i32);
 
 /// Why there is no CUDA. Each is one line.

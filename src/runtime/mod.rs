@@ -35,7 +35,10 @@ pub enum DtypeRequest {
 /// Where and in what precision a run computes.
 #[derive(Clone, Debug)]
 pub struct Runtime {
+    /// Where images and logits are.
     pub device: Device,
+    /// The CUDA device that networks run on, where it is not the CPU.
+    pub cuda: Option<usize>,
     pub dtype: DType,
     device_reason: String,
     dtype_reason: String,
@@ -56,35 +59,25 @@ impl Runtime {
         bf16_is_native: bool,
         probe: impl FnOnce() -> Result<Cuda, Absence>,
     ) -> Result<Self> {
-        let device_reason = match device {
-            DeviceRequest::Auto => format!("auto: {}; {}", why_no_cuda(0, probe()), cores()),
-            DeviceRequest::Cpu => format!("as asked; {}", cores()),
-            DeviceRequest::Cuda(number) => {
-                bail!("--device {device}: {}; use --device cpu", why_no_cuda(number, probe()))
-            }
+        let (cuda, device_reason) = match device {
+            DeviceRequest::Auto => (None, format!("auto: {}; {}", why_not_cuda(probe()), cores())),
+            DeviceRequest::Cpu => (None, format!("as asked; {}", cores())),
+            DeviceRequest::Cuda(number) => match probe() {
+                Ok(cuda) if number < cuda.devices.len() => (Some(number), format!("as asked: {cuda}")),
+                Ok(cuda) => bail!("--device {device}: there is no such GPU: {cuda}; use --device cpu"),
+                Err(absence) => bail!("--device {device}: {absence}; use --device cpu"),
+            },
         };
-        let (chosen, dtype_reason) = match dtype {
-            DtypeRequest::Auto => (DType::F32, "auto: the CPU computes in f32"),
-            DtypeRequest::F32 => (DType::F32, "as asked"),
-            DtypeRequest::AutoHalf | DtypeRequest::Bf16 if bf16_is_native => {
-                (DType::BF16, "as asked: products of bf16 pairs, summed in f32 by AVX-512 BF16")
-            }
-            DtypeRequest::AutoHalf | DtypeRequest::Bf16 => {
-                (DType::F32, "bf16 was asked for, but this processor does not multiply bf16")
-            }
-            DtypeRequest::F16 => bail!("--dtype {dtype}: the CPU has no f16 products; use --dtype bf16 or f32"),
+        let (dtype, dtype_reason) = match cuda {
+            Some(_) => cuda_dtype(dtype)?,
+            None => cpu_dtype(dtype, bf16_is_native)?,
         };
-        let dtype_reason = dtype_reason.to_owned();
-        Ok(Self { device: Device::Cpu, dtype: chosen, device_reason, dtype_reason })
+        Ok(Self { device: Device::Cpu, cuda, dtype, device_reason, dtype_reason: dtype_reason.to_owned() })
     }
 
     /// The device as results name it: `cpu`, `cuda:0`.
     pub fn device_name(&self) -> String {
-        match self.device.location() {
-            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-        }
+        self.cuda.map_or_else(|| "cpu".to_owned(), |number| format!("cuda:{number}"))
     }
 
     /// The compute type as results name it: `f32`, `f16`, `bf16`.
@@ -102,12 +95,36 @@ impl fmt::Display for Runtime {
 }
 
 /// Why a run that may use CUDA computes on the CPU.
-fn why_no_cuda(number: usize, probe: Result<Cuda, Absence>) -> String {
+fn why_not_cuda(probe: Result<Cuda, Absence>) -> String {
     match probe {
         Err(absence) => absence.to_string(),
-        Ok(cuda) if number >= cuda.devices.len() => format!("there is no such GPU: {cuda}"),
-        Ok(cuda) => format!("networks do not run on CUDA yet ({cuda})"),
+        // Until that has happened nobody gets it unasked.
+        Ok(cuda) => format!("networks are not yet run on a GPU, --device cuda does it ({cuda})"),
     }
+}
+
+fn cpu_dtype(dtype: DtypeRequest, bf16_is_native: bool) -> Result<(DType, &'static str)> {
+    Ok(match dtype {
+        DtypeRequest::Auto => (DType::F32, "auto: the CPU computes in f32"),
+        DtypeRequest::F32 => (DType::F32, "as asked"),
+        DtypeRequest::AutoHalf | DtypeRequest::Bf16 if bf16_is_native => {
+            (DType::BF16, "as asked: products of bf16 pairs, summed in f32 by AVX-512 BF16")
+        }
+        DtypeRequest::AutoHalf | DtypeRequest::Bf16 => {
+            (DType::F32, "bf16 was asked for, but this processor does not multiply bf16")
+        }
+        DtypeRequest::F16 => bail!("--dtype {dtype}: the CPU has no f16 products; use --dtype bf16 or f32"),
+    })
+}
+
+fn cuda_dtype(dtype: DtypeRequest) -> Result<(DType, &'static str)> {
+    Ok(match dtype {
+        DtypeRequest::Auto | DtypeRequest::AutoHalf => (DType::F16, "auto: f16 with sums in f32"),
+        DtypeRequest::F16 => (DType::F16, "as asked, with sums in f32"),
+        DtypeRequest::F32 | DtypeRequest::Bf16 => {
+            bail!("--dtype {dtype}: networks run in f16 on CUDA; use --dtype f16, or --device cpu")
+        }
+    })
 }
 
 /// The number of threads worth starting on this machine, at least 1.
@@ -203,6 +220,30 @@ mod tests {
         assert!(old.contains("the NVIDIA driver is too old: it knows CUDA 12.4, the kernels need 13.0; "), "{old}");
         let asked = choose("cuda", Err(Absence::NoDevice)).unwrap_err().to_string();
         assert!(asked.starts_with("--device cuda:0: the NVIDIA driver finds no GPU"), "{asked}");
+    }
+
+    fn one_gpu() -> Result<Cuda, Absence> {
+        let missing = libraries::Libraries::find(&Surroundings::new([], Vec::new()));
+        Ok(Cuda { driver: cuda::Version::default(), devices: vec!["NVIDIA H200".into()], libraries: missing })
+    }
+
+    #[test]
+    fn a_gpu_that_is_asked_for_is_taken_in_f16() {
+        let chosen = choose("cuda", one_gpu()).unwrap();
+        assert_eq!((chosen.cuda, chosen.device_name(), chosen.dtype_name()), (Some(0), "cuda:0".to_owned(), "f16"));
+        assert!(chosen.to_string().starts_with("device: cuda:0 (as asked: NVIDIA H200, "), "{chosen}");
+        let second = choose("cuda:1", one_gpu()).unwrap_err().to_string();
+        assert!(second.starts_with("--device cuda:1: there is no such GPU: NVIDIA H200"), "{second}");
+        let device = DeviceRequest::Cuda(0);
+        let full = Runtime::choose_among(device, DtypeRequest::F32, true, one_gpu).unwrap_err().to_string();
+        assert_eq!(full, "--dtype f32: networks run in f16 on CUDA; use --dtype f16, or --device cpu");
+    }
+
+    #[test]
+    fn a_gpu_that_nobody_asked_for_is_named_and_left() {
+        let chosen = choose("auto", one_gpu()).unwrap();
+        assert_eq!((chosen.cuda, chosen.dtype_name()), (None, "f32"));
+        assert!(chosen.to_string().contains("not yet run on a GPU, --device cuda does it (NVIDIA H200"), "{chosen}");
     }
 
     #[test]

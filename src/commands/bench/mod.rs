@@ -118,7 +118,8 @@ impl Bench<'_> {
 
     fn model(&self, subject: &Subject) -> Result<Model> {
         let bf16 = self.settings.runtime.dtype == DType::BF16;
-        create_model(subject.variant.name, &ModelOptions { bf16, ..ModelOptions::default() })
+        let cuda = self.settings.runtime.cuda;
+        create_model(subject.variant.name, &ModelOptions { bf16, cuda, ..ModelOptions::default() })
     }
 
     /// Times `batch`, which returns how many images it was, in the manner that the settings ask for.

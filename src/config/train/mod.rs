@@ -36,6 +36,9 @@ impl TrainSettings {
         let mut warnings = foreign(&args)?;
         let args = recipe::apply(args, &mut warnings)?;
         let runtime = half_or_full(&args)?;
+        if let Some(number) = runtime.cuda {
+            return usage(format!("--device cuda:{number}: networks are trained on the CPU; use --device cpu"));
+        }
         let model = model::resolve(&args.model, &mut warnings)?;
         let evaluation = model::preprocessing(&args.model, model.variant)?;
         let augmentation = augmentation::resolve(&args.augmentation, &evaluation, &mut warnings)?;
