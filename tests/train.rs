@@ -37,7 +37,7 @@ fn few_digits() -> TempDir {
 /// Two epochs of six updates with everything random switched on.
 fn line(data: &Path, output: &Path, experiment: &str) -> Vec<String> {
     let flags = "--model resnet20 -b=8 --epochs=2 --lr=0.05 --warmup-epochs 0 --model-ema --model-ema-decay 0.5 \
-                 --aa=rand-m9-mstd0.5-inc1 --mixup=0.2 --reprob=0.4 --remode=pixel --recovery-interval 1 --quiet";
+                 --aa=rand-m9-mstd0.5-inc1 --mixup=0.2 --reprob=0.4 --remode=pixel --drop=0.1 --drop-path=0.2 --recovery-interval 1 --quiet";
     let mut line = vec!["train".to_owned(), data.display().to_string()];
     line.extend(flags.split_whitespace().map(str::to_owned));
     line.extend([format!("--output={}", output.display()), format!("--experiment={experiment}")]);
