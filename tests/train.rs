@@ -111,6 +111,16 @@ fn a_second_run_does_not_overwrite_the_first() {
 }
 
 #[test]
+fn copies_of_each_image_are_learnt_from_together() {
+    let (data, output) = (few_digits(), tempfile::tempdir().unwrap());
+    let line = line(data.path(), output.path(), "copies");
+    let flags = ["--mixup=0", "--aa=augmix-m3-w3", "--aug-splits=3", "--jsd-loss", "--resplit", "--log-interval=1"];
+    let finished = tresnet(line.into_iter().chain(flags.map(str::to_owned))).ended_with(0);
+    let steps = std::fs::read_to_string(output.path().join("copies/steps.jsonl")).unwrap();
+    assert!(steps.lines().count() > 1 && !steps.contains("null,\"lr"), "{}{steps}", finished.stderr);
+}
+
+#[test]
 fn an_unreadable_image_is_named_skipped_and_counted() {
     let (data, output) = (few_digits(), tempfile::tempdir().unwrap());
     fs::write(data.path().join("train/0/broken.png"), "no image").unwrap();

@@ -116,6 +116,8 @@ pub enum Cifar {
 pub struct AugmentationSettings {
     pub transform: TrainingSettings,
     pub erasing: Option<RandomErasing>,
+    /// Whether nothing is erased in the first copies of `aug_splits`.
+    pub spare_first: bool,
     pub mixing: Option<Mixing>,
 }
 
