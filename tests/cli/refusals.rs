@@ -122,7 +122,6 @@ fn wrong_usage_names_the_flag() {
     ] {
         refused(infer(&digits_tar(), flags), 2, &[word]);
     }
-    refused(tresnet(["bench", "--modes=train"]), 2, &["--modes train"]);
     refused(tresnet(["bench", "--batch-size=max"]), 2, &["--batch-size max"]);
     refused(tresnet(["bench", "--memory-limit=4"]), 2, &["--memory-limit"]);
 }
