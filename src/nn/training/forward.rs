@@ -54,7 +54,7 @@ impl Trainable {
         match node.op {
             Op::Input { .. } => bail!("the input is not computed"),
             Op::Conv { spec, weight, norm, activation } => {
-                let conv = Conv2d::new(spec, &self.parameters[weight], None, None, self.isa);
+                let conv = Conv2d::exact(spec, &self.parameters[weight], self.isa);
                 let residual = residual.map(|residual| (residual, scales));
                 return self.conv_norm(&conv, norm, activation, (x, shape), residual, output);
             }
