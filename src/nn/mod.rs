@@ -13,4 +13,4 @@ pub use device::{DeviceNetwork, Use};
 pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
 pub use initialize::Initializer;
 pub use network::Network;
-pub use training::{Images, Tape, Trainable, weights_of};
+pub use training::{Drops, Images, Tape, Trainable, weights_of};

@@ -13,6 +13,7 @@ mod conv2d;
 pub mod cuda;
 #[cfg(feature = "cuda")]
 pub mod cudnn;
+mod drop;
 mod kernels;
 mod linear;
 mod normalize;
@@ -29,6 +30,7 @@ pub use conv2d::{
     Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, conv2d_input_gradient,
     conv2d_weight_gradient,
 };
+pub use drop::{join_scaled, scale_runs};
 pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use normalize::{Normalize, space_to_depth};
 pub use pool::{
