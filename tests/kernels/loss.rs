@@ -6,7 +6,7 @@ use tresnet::ops::cuda::Element;
 use tresnet::ops::cuda::cross_entropy::{Gradient, Outcome, TOTALS, Targets, count_losses, cross_entropy, top_k};
 
 use crate::compare::{assert_within, values};
-use crate::host::{Memory, run};
+use crate::memory::{Memory, run};
 
 /// Batches by classes: one class, fewer and more than a block's threads, and more images than that.
 const SIZES: [[usize; 2]; 5] = [[3, 1], [2, 10], [5, 100], [2, 1000], [300, 7]];
@@ -36,8 +36,7 @@ fn as_ints(labels: &[usize]) -> Memory {
     Memory::ints(&labels.iter().map(|&label| label as i32).collect::<Vec<_>>())
 }
 
-#[test]
-fn losses_and_gradients_are_those_of_training() {
+pub fn losses_and_gradients_are_those_of_training() {
     for [batch, classes] in SIZES {
         let (logits, labels) = (logits(batch, classes), labels(batch, classes));
         let (device, device_labels) = (Memory::floats(&logits), as_ints(&labels));
@@ -69,8 +68,7 @@ fn losses_and_gradients_are_those_of_training() {
     }
 }
 
-#[test]
-fn an_image_that_is_not_finite_spoils_its_own_loss_and_gradient() {
+pub fn an_image_that_is_not_finite_spoils_its_own_loss_and_gradient() {
     let (batch, classes) = (3, 10);
     let mut logits = logits(batch, classes);
     logits[classes + 4] = f32::NEG_INFINITY;
@@ -84,8 +82,7 @@ fn an_image_that_is_not_finite_spoils_its_own_loss_and_gradient() {
     assert_eq!(rows, [false, true, false]);
 }
 
-#[test]
-fn counts_are_those_of_an_evaluation() {
+pub fn counts_are_those_of_an_evaluation() {
     for [batch, classes] in SIZES {
         let mut logits = logits(batch, classes);
         if classes > 9 {
@@ -122,8 +119,7 @@ fn counts_are_those_of_an_evaluation() {
     }
 }
 
-#[test]
-fn the_best_classes_come_in_the_order_of_metrics() {
+pub fn the_best_classes_come_in_the_order_of_metrics() {
     for [batch, classes] in SIZES {
         let mut logits = logits(batch, classes);
         for at in (0..logits.len()).step_by(3) {
