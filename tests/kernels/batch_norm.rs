@@ -11,18 +11,19 @@ use tresnet::ops::{
 };
 
 use crate::compare::{ELEMENTS, assert_near, assert_within, pad, padded_shape, round, unpad, values};
-use crate::host::{Memory, run};
+use crate::memory::{Memory, run};
 
 const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
 
-/// One chunk and several, whole rows of threads and not, one block of channels and two.
-const SHAPES: [Shape; 5] = [
+/// One chunk, several and more than rows that join them, whole rows of threads and not, one block of channels and two.
+const SHAPES: [Shape; 6] = [
     Shape::new(2, 1, 3, 3),
     Shape::new(1, 7, 13, 76),
     Shape::new(3, 13, 7, 83),
     Shape::new(1, 16, 16, 1),
     Shape::new(5, 9, 7, 100),
+    Shape::new(5, 16, 17, 3),
 ];
 
 struct Case {
@@ -99,8 +100,7 @@ fn with_statistics(case: &Case) -> OnDevice {
     device
 }
 
-#[test]
-fn statistics_are_the_cpus_and_move_the_running_ones() {
+pub fn statistics_are_the_cpus_and_move_the_running_ones() {
     for mean in [0.2, 100.0] {
         for case in SHAPES.into_iter().flat_map(|shape| ELEMENTS.map(|element| Case::new(shape, element, mean))) {
             let channels = case.shape.channels;
@@ -126,8 +126,7 @@ fn statistics_are_the_cpus_and_move_the_running_ones() {
     }
 }
 
-#[test]
-fn an_epilogues_sums_give_the_same_statistics() {
+pub fn an_epilogues_sums_give_the_same_statistics() {
     for case in cases() {
         let channels = case.shape.channels;
         let column = |power: i32, channel: usize| -> f64 {
@@ -143,8 +142,7 @@ fn an_epilogues_sums_give_the_same_statistics() {
     }
 }
 
-#[test]
-fn the_forward_pass_is_the_cpus_in_place_and_with_a_residual() {
+pub fn the_forward_pass_is_the_cpus_in_place_and_with_a_residual() {
     for case in cases() {
         let device = with_statistics(&case);
         let residual = values("residual", case.shape.len(), case.element);
@@ -198,8 +196,7 @@ fn check(
     assert_within(&case.what(&format!("{what}: input's gradient")), &case.read(gradient), input, digits);
 }
 
-#[test]
-fn the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activation() {
+pub fn the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activation() {
     for case in cases() {
         let device = with_statistics(&case);
         let input = case.map(&case.input);
@@ -232,8 +229,7 @@ fn the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activation
     }
 }
 
-#[test]
-fn the_gradient_of_an_in_place_norm_comes_from_its_result() {
+pub fn the_gradient_of_an_in_place_norm_comes_from_its_result() {
     for case in cases() {
         let device = with_statistics(&case);
         let gradient = values("gradient", case.shape.len(), case.element);
@@ -249,8 +245,7 @@ fn the_gradient_of_an_in_place_norm_comes_from_its_result() {
     }
 }
 
-#[test]
-fn an_in_place_norm_refuses_what_it_cannot_invert() {
+pub fn an_in_place_norm_refuses_what_it_cannot_invert() {
     let case = Case::new(SHAPES[0], Element::F32, 0.0);
     let (device, map) = (norm(&case), case.map(&case.input));
     let saved = Saved::Output(&map, Activation::Relu);

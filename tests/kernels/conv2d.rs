@@ -7,7 +7,7 @@ use tresnet::ops::{
 };
 
 use crate::compare::{ELEMENTS, assert_near, values};
-use crate::host::{Memory, run};
+use crate::memory::{Memory, run};
 
 struct Case {
     spec: ConvSpec,
@@ -57,8 +57,7 @@ impl Case {
     }
 }
 
-#[test]
-fn the_direct_convolution_is_the_cpus_with_every_epilogue() {
+pub fn the_direct_convolution_is_the_cpus_with_every_epilogue() {
     for case in cases() {
         let bias = values("bias", case.spec.out_channels, Element::F32);
         let residual = values("residual", case.out_shape.len(), case.element);
@@ -89,8 +88,7 @@ fn the_direct_convolution_is_the_cpus_with_every_epilogue() {
     }
 }
 
-#[test]
-fn the_direct_convolutions_gradients_are_the_cpus() {
+pub fn the_direct_convolutions_gradients_are_the_cpus() {
     for case in cases() {
         let Case { spec, shape, element, .. } = &case;
         let [input, gradient] = [&case.input, &case.gradient].map(|map| Memory::values(*element, map));
@@ -114,8 +112,7 @@ fn the_direct_convolutions_gradients_are_the_cpus() {
     }
 }
 
-#[test]
-fn filters_are_padded_where_they_are_laid_out() {
+pub fn filters_are_padded_where_they_are_laid_out() {
     let spec = ConvSpec { in_channels: 2, out_channels: 1, kernel: 2, stride: 1, padding: 0 };
     let filter =
         cuda::conv2d::filter_for_device(&spec, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], |channels| channels + 1);
@@ -123,8 +120,7 @@ fn filters_are_padded_where_they_are_laid_out() {
     assert_eq!(filter, [own, [0.0; 12]].concat());
 }
 
-#[test]
-fn linear_layers_are_the_cpus_both_ways() {
+pub fn linear_layers_are_the_cpus_both_ways() {
     for (batch, inputs, outputs) in [(1, 1, 1), (3, 76, 100), (70, 83, 5), (2, 100, 130)] {
         let shape = cuda::linear::LinearShape { batch, inputs, outputs };
         let lens = [("x", batch * inputs), ("w", outputs * inputs), ("b", outputs), ("g", batch * outputs)];

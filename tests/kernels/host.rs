@@ -1,36 +1,24 @@
 //! Runs launches on the host: each kernel file, compiled by the C++ compiler with the shim, is a library here.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_uint, c_void};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use half::{bf16, f16};
 use libloading::Library;
-use tresnet::ops::cuda::{ALIGNMENT, Argument, Element, Launch, Region};
+use tresnet::ops::cuda::{ALIGNMENT, Argument, Launch, Region};
 
 use crate::random::fnv1a64;
 
-/// Bytes on each side of a buffer that nothing may touch.
-const GUARD: usize = 256;
-/// What fills guards and fresh memory: a NaN in every type.
-const POISON: u8 = 0xff;
-
-/// Memory that stands in for a device's.
-pub struct Memory {
-    region: Region,
-    storage: Arc<Storage>,
-}
-
+/// Memory of the process that stands in for a device's.
 struct Storage {
     start: *mut u8,
     layout: Layout,
 }
 
-// SAFETY: the pointer is to memory of its own, which tests use from one thread at a time.
+// SAFETY: the pointer is to memory of its own, which a test uses from one thread.
 unsafe impl Send for Storage {}
 // SAFETY: as above.
 unsafe impl Sync for Storage {}
@@ -42,91 +30,31 @@ impl Drop for Storage {
     }
 }
 
-impl Deref for Memory {
-    type Target = Region;
-
-    fn deref(&self) -> &Region {
-        &self.region
-    }
+pub fn allocate(bytes: usize) -> Region {
+    let layout = Layout::from_size_align(bytes, ALIGNMENT).unwrap();
+    assert!(bytes > 0);
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc_zeroed(layout) };
+    // SAFETY: the storage owns as many bytes.
+    unsafe { Region::new(start as u64, bytes, Arc::new(Storage { start, layout })) }
 }
 
-impl Memory {
-    /// Full of NaN.
-    pub fn fresh(bytes: usize) -> Self {
-        let layout = Layout::from_size_align(bytes + 2 * GUARD, ALIGNMENT.max(GUARD)).unwrap();
-        // SAFETY: the layout is not empty; all of the new memory is then written.
-        let start = unsafe {
-            let start = alloc(layout);
-            start.write_bytes(POISON, layout.size());
-            start
-        };
-        let storage = Arc::new(Storage { start, layout });
-        // SAFETY: the storage owns as many bytes after the guard.
-        let region = unsafe { Region::new(start as u64 + GUARD as u64, bytes, storage.clone()) };
-        Self { region, storage }
-    }
+pub fn write(region: &Region, bytes: &[u8]) {
+    assert!(bytes.len() <= region.bytes());
+    // SAFETY: the region is alive and has as many bytes, and no kernel runs now.
+    unsafe { (region.address() as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+}
 
-    fn of_bytes(bytes: &[u8]) -> Self {
-        let memory = Self::fresh(bytes.len());
-        // SAFETY: the region has as many bytes, and nothing else refers to them now.
-        unsafe { (memory.address() as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        memory
-    }
+pub fn read(region: &Region) -> Vec<u8> {
+    // SAFETY: as for writing.
+    unsafe { std::slice::from_raw_parts(region.address() as *const u8, region.bytes()).to_vec() }
+}
 
-    pub fn floats(values: &[f32]) -> Self {
-        Self::values(Element::F32, values)
-    }
-
-    pub fn values(element: Element, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|&value| match element {
-            Element::F32 => value.to_le_bytes().to_vec(),
-            Element::F16 => f16::from_f32(value).to_le_bytes().to_vec(),
-            Element::Bf16 => bf16::from_f32(value).to_le_bytes().to_vec(),
-        });
-        Self::of_bytes(&bytes.collect::<Vec<u8>>())
-    }
-
-    pub fn ints(values: &[i32]) -> Self {
-        Self::of_bytes(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-    }
-
-    pub fn doubles(values: &[f64]) -> Self {
-        Self::of_bytes(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-    }
-
-    pub fn bytes_of(values: &[u8]) -> Self {
-        Self::of_bytes(values)
-    }
-
-    /// What it holds; fails where something was written beside it.
-    fn read<const SIZE: usize>(&self) -> Vec<[u8; SIZE]> {
-        // SAFETY: the storage has as many bytes, and no kernel runs now.
-        let all = unsafe { std::slice::from_raw_parts(self.storage.start, self.storage.layout.size()) };
-        let (before, rest) = all.split_at(GUARD);
-        let (own, after) = rest.split_at(self.region.bytes());
-        assert!(before.iter().chain(after).all(|&byte| byte == POISON), "a kernel wrote beside its memory");
-        own.chunks_exact(SIZE).map(|chunk| chunk.try_into().unwrap()).collect()
-    }
-
-    pub fn read_floats(&self) -> Vec<f32> {
-        self.read().into_iter().map(f32::from_le_bytes).collect()
-    }
-
-    pub fn read_values(&self, element: Element) -> Vec<f32> {
-        match element {
-            Element::F32 => self.read_floats(),
-            Element::F16 => self.read().into_iter().map(|bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
-            Element::Bf16 => self.read().into_iter().map(|bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
-        }
-    }
-
-    pub fn read_ints(&self) -> Vec<i32> {
-        self.read().into_iter().map(i32::from_le_bytes).collect()
-    }
-
-    pub fn read_doubles(&self) -> Vec<f64> {
-        self.read().into_iter().map(f64::from_le_bytes).collect()
-    }
+/// Runs a kernel; the second time with blocks and threads in falling order.
+pub fn launch(launch: &Launch, second: bool) {
+    let kernels = kernels_of(launch.kernel());
+    let _alone = kernels.busy.lock().unwrap_or_else(PoisonError::into_inner);
+    kernels.run(launch, second);
 }
 
 type RunKernel = unsafe extern "C" fn(*const c_void, *const c_uint, *mut *mut c_void, bool) -> bool;
@@ -135,30 +63,6 @@ type RunKernel = unsafe extern "C" fn(*const c_void, *const c_uint, *mut *mut c_
 struct Kernels {
     library: Library,
     busy: Mutex<()>,
-}
-
-/// Runs a launch twice, with blocks and threads in rising and in falling order. What comes out must be the same: so a
-/// barrier that is missing shows.
-pub fn run(launch: anyhow::Result<Launch>) {
-    let launch = launch.unwrap_or_else(|error| panic!("{error:#}"));
-    let kernels = kernels_of(launch.kernel());
-    let _alone = kernels.busy.lock().unwrap();
-    let snapshot = |launch: &Launch| -> Vec<Vec<u8>> {
-        // SAFETY: a launch's regions are alive, and no kernel runs now.
-        let bytes = |region: &Region| unsafe {
-            std::slice::from_raw_parts(region.address() as *const u8, region.bytes()).to_vec()
-        };
-        launch.regions().iter().map(bytes).collect()
-    };
-    let before = snapshot(&launch);
-    kernels.run(&launch, false);
-    let rising = snapshot(&launch);
-    for (region, bytes) in launch.regions().iter().zip(&before) {
-        // SAFETY: as above; the region has as many bytes.
-        unsafe { (region.address() as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    }
-    kernels.run(&launch, true);
-    assert!(rising == snapshot(&launch), "{launch}: the result depends on the order of threads");
 }
 
 impl Kernels {

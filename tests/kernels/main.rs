@@ -1,6 +1,9 @@
 //! Every kernel of our own, compiled for the host through a shim, against its op's CPU code: over channels that need
 //! padding, sides that are odd, and every element. What first meets a GPU is then a matter of speed, not of indexing.
 
+#[macro_use]
+mod checks;
+
 mod batch_norm;
 mod compare;
 mod conv2d;
@@ -9,8 +12,17 @@ mod formula;
 mod host;
 mod loss;
 mod maps;
+mod memory;
 mod network;
 mod optimizer;
 #[path = "../common/random.rs"]
 mod random;
 mod squeeze_excite;
+
+use host as place;
+
+fn on_the_host() -> bool {
+    true
+}
+
+every_check!(on_the_host);

@@ -1,5 +1,5 @@
-//! Whole networks by their schedules: the launches that a GPU would get, run on the host in one arena, against the
-//! CPU's network. (A GPU has its convolutions from cuDNN; here they are our own.)
+//! Whole networks by their schedules: all their launches, in one arena, against the CPU's network. (A GPU with cuDNN has
+//! its convolutions from there; here they are our own.)
 
 use candle_core::{DType, Device, Shape as Dims, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -12,7 +12,7 @@ use tresnet::ops::cuda::Element;
 use tresnet::ops::{Constant, Isa, Memory, Schedule, Shape};
 
 use crate::formula;
-use crate::host::{self, run};
+use crate::memory::{Memory as Buffer, run};
 
 /// Two images: their tones alternate.
 const BATCH: usize = 2;
@@ -38,13 +38,13 @@ impl SimpleBackend for Formula {
 /// The network's values from a schedule's launches, `[batch, channels]`.
 fn scheduled(schedule: &Schedule, constants: &[Constant], pixels: &[u8]) -> Vec<f32> {
     let constant = |constant: &Constant| match constant {
-        Constant::Weight(values) => host::Memory::values(schedule.element, values),
-        Constant::Exact(values) => host::Memory::floats(values),
+        Constant::Weight(values) => Buffer::values(schedule.element, values),
+        Constant::Exact(values) => Buffer::floats(values),
     };
-    let constants: Vec<host::Memory> = constants.iter().map(constant).collect();
-    let arena = host::Memory::fresh(schedule.arena_bytes);
-    let [images, mean, std] = [host::Memory::bytes_of(pixels), host::Memory::floats(&MEAN), host::Memory::floats(&STD)];
-    let ones = host::Memory::floats(&[1.0]);
+    let constants: Vec<Buffer> = constants.iter().map(constant).collect();
+    let arena = Buffer::fresh(schedule.arena_bytes);
+    let [images, mean, std] = [Buffer::of_bytes(pixels), Buffer::floats(&MEAN), Buffer::floats(&STD)];
+    let ones = Buffer::floats(&[1.0]);
     let memory = Memory {
         element: schedule.element,
         arena: (*arena).clone(),
@@ -88,17 +88,14 @@ fn check(config: &dyn Config, side: usize, element: Element, tolerance: f32) {
 /// Small, with every kind of layer, odd channels and odd feature maps.
 const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 5, basic_stages: 2 };
 
-#[test]
-fn a_scheduled_tresnet_gives_the_networks_logits_and_features() {
+pub fn a_scheduled_tresnet_gives_the_networks_logits_and_features() {
     check(&TINY, 100, Element::F32, 1e-4);
 }
 
-#[test]
-fn a_scheduled_tresnet_in_f16_is_within_one_per_cent() {
+pub fn a_scheduled_tresnet_in_f16_is_within_one_per_cent() {
     check(&TINY, 64, Element::F16, 1e-2);
 }
 
-#[test]
-fn a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits() {
+pub fn a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits() {
     check(&ResNetCifar { blocks: 1, bottleneck: true }, 12, Element::F32, 1e-4);
 }

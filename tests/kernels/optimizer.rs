@@ -11,7 +11,7 @@ use tresnet::ops::cuda::optimizer::{
 use tresnet::optim::{Clip, Ema, GradScaler, GroupOptions, Groups, Optimizer, OptimizerSettings, gradient_norm};
 
 use crate::compare::{assert_near, assert_within, round, values};
-use crate::host::{Memory, run};
+use crate::memory::{Memory, run};
 
 const LRS: [f64; 5] = [0.1, 0.05, 0.2, 0.1, 0.01];
 /// The step whose gradients overflow.
@@ -105,7 +105,7 @@ fn check(name: &str, element: Element, full_gradients: bool, clip: Option<f64>) 
         group_bytes.extend(std::iter::repeat_n(number as u8, len.div_ceil(SEGMENT)));
     }
     let table = members.members().iter().flat_map(|member| [member.lr_scale as f32, member.weight_decay as f32]);
-    let (table, group_bytes) = (Memory::floats(&table.collect::<Vec<_>>()), Memory::bytes_of(&group_bytes));
+    let (table, group_bytes) = (Memory::floats(&table.collect::<Vec<_>>()), Memory::of_bytes(&group_bytes));
     let mut state_values = vec![0.0; STATE];
     state_values[SCALE] = cpu.scaler.scale();
     let sums = Memory::fresh(squares_len(count) * 8);
@@ -165,26 +165,23 @@ fn check(name: &str, element: Element, full_gradients: bool, clip: Option<f64>) 
     }
 }
 
-#[test]
-fn sgd_steps_as_the_cpus() {
+pub fn sgd_steps_as_the_cpus() {
     check("nesterov", Element::F16, false, None);
     check("momentum", Element::Bf16, true, Some(0.5));
 }
 
-#[test]
-fn adam_steps_as_the_cpus() {
+pub fn adam_steps_as_the_cpus() {
     check("adamw", Element::F32, true, Some(0.5));
     check("adam", Element::F16, true, None);
 }
 
-#[test]
-fn a_run_without_scaling_and_clipping_leaves_the_gradients_as_they_are() {
+pub fn a_run_without_scaling_and_clipping_leaves_the_gradients_as_they_are() {
     let gradients = values("gradient", SEGMENT, Element::F32);
     let memory = [&gradients, &vec![0.0; SEGMENT], &vec![0.0; SEGMENT]].map(|values| Memory::floats(values));
     let mut start = vec![0.0; STATE];
     (start[SCALE], start[LR]) = (1.0, 1.0);
     let (state, sums) = (Memory::floats(&start), Memory::fresh(8));
-    let (groups, table) = (Memory::bytes_of(&[0]), Memory::floats(&[1.0, 0.0]));
+    let (groups, table) = (Memory::of_bytes(&[0]), Memory::floats(&[1.0, 0.0]));
     let parameters = Parameters {
         count: SEGMENT,
         values: &memory[1],

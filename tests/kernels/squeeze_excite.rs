@@ -9,7 +9,7 @@ use tresnet::ops::cuda::{Element, padded};
 use tresnet::ops::{Activation, Isa, Shape, SqueezeExcite, activation_gradient};
 
 use crate::compare::{ELEMENTS, assert_within, pad, padded_shape, unpad, values};
-use crate::host::{Memory, run};
+use crate::memory::{Memory, run};
 
 /// Weights of the two layers on both sides.
 struct Weights {
@@ -44,8 +44,7 @@ fn rows(values: &[f32], len: usize) -> Vec<f32> {
     all
 }
 
-#[test]
-fn squeeze_and_excitation_is_the_cpus_both_ways() {
+pub fn squeeze_and_excitation_is_the_cpus_both_ways() {
     for (channels, hidden, height, width, activation) in [
         (3, 2, 1, 1, Activation::Relu),
         (76, 64, 7, 13, Activation::Relu),
@@ -132,8 +131,7 @@ fn check(
     assert_within(&format!("bias's gradient of {what}"), &db2[..channels], &sums[3], digits);
 }
 
-#[test]
-fn more_channels_than_a_block_can_hold_are_refused() {
+pub fn more_channels_than_a_block_can_hold_are_refused() {
     let memory = Memory::fresh(1 << 20);
     let region = || (*memory).clone();
     let layers = Layers { reduce: [region(), region()], expand: [region(), region()], hidden: 1 };

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, ensure};
 use cudarc::driver::sys::CUevent_flags;
 
 use crate::ops::ConvProblem;
-use crate::ops::cuda::Device;
-use crate::ops::cuda::Region;
+use crate::ops::cuda::{Device, Region};
 use crate::ops::cudnn::{
     Bound, ConvPlan, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, Target,
 };
@@ -21,6 +20,12 @@ pub struct Convolutions {
     target: Target,
     workspace: Region,
     options: PlanOptions,
+}
+
+/// A plan with the memory that it works on.
+pub struct BoundConvolution {
+    bound: Bound,
+    regions: Vec<Region>,
 }
 
 /// Where a convolution's tensors are.
@@ -42,22 +47,29 @@ impl Convolutions {
     }
 
     /// The fastest plan, bound to the tensors.
-    pub fn plan(&self, problem: &ConvProblem, tensors: &Tensors) -> Result<(ConvPlan, Bound)> {
+    pub fn plan(
+        &self,
+        device: &Device,
+        problem: &ConvProblem,
+        tensors: &Tensors,
+    ) -> Result<(ConvPlan, BoundConvolution)> {
         let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
-        let plan = planner.tune(problem, |plan, graph| self.time(plan, graph, tensors))?;
+        let plan = planner.tune(problem, |plan, graph| self.time(device, plan, graph, tensors))?;
         let bound = self.bind(&plan.plan, &plan.graph, tensors)?;
         Ok((plan, bound))
     }
 
-    /// Queues a plan, or records it in a capture.
-    pub fn run(&self, bound: &Bound) -> Result<()> {
-        // SAFETY: `bind` has held every tensor's size against its region's, and the session that runs the plan keeps
-        // those regions, as this does the workspace, until the stream has passed the work.
-        unsafe { bound.run(&self.target) }
+    /// Puts a plan into the device's stream, or into the graph that is being recorded.
+    pub fn run(&self, device: &Device, convolution: &BoundConvolution) -> Result<()> {
+        device.touch(&convolution.regions);
+        // SAFETY: `bind` has held every tensor's size against its region's. The regions live as long as the plan, a
+        // graph that recorded it keeps them too, and their memory is freed in the stream's order.
+        unsafe { convolution.bound.run(&self.target) }
     }
 
-    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<Bound> {
+    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<BoundConvolution> {
         ensure!(plan.workspace() <= self.workspace.bytes(), "a plan of {} bytes of workspace", plan.workspace());
+        let mut regions = vec![self.workspace.clone()];
         let mut addresses = Vec::new();
         for (role, bytes) in graph.roles() {
             let region = match role {
@@ -71,20 +83,21 @@ impl Convolutions {
             };
             ensure!(bytes <= region.bytes(), "{role:?} of {bytes} bytes in a region of {}", region.bytes());
             addresses.push((role, region.address()));
+            regions.push(region.clone());
         }
-        plan.bind(&addresses, self.workspace.address())
+        Ok(BoundConvolution { bound: plan.bind(&addresses, self.workspace.address())?, regions })
     }
 
     /// Milliseconds of a run.
-    fn time(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<f32> {
+    fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<f32> {
         let bound = self.bind(plan, graph, tensors)?;
         let stream = self.target.stream().context("there is no device to time on")?;
         for _ in 0..WARM_UP {
-            self.run(&bound)?;
+            self.run(device, &bound)?;
         }
         let start = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
         for _ in 0..TIMED {
-            self.run(&bound)?;
+            self.run(device, &bound)?;
         }
         let end = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
         Ok(start.elapsed_ms(&end)? / TIMED as f32)

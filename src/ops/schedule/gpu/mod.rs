@@ -2,7 +2,6 @@
 //! Not yet run on a GPU.
 
 mod convolution;
-mod lane;
 mod session;
 
 use std::sync::Arc;

@@ -1,45 +1,41 @@
-//! A schedule on the device: its memory, its kernels, and one captured graph of them all. Not yet run on a GPU.
+//! A schedule on the device: its memory, its kernels, and one recorded graph of them all. Not yet run on a GPU.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use cudarc::driver::CudaGraph;
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
 use super::Gpu;
-use super::convolution::{Convolutions, Tensors};
-use super::lane::Lane;
-use crate::ops::cuda::{Arena, Device, Element, Launch, Region};
-use crate::ops::cudnn::Bound;
+use super::convolution::{BoundConvolution, Convolutions, Tensors};
+use crate::ops::cuda::{Arena, Device, Element, Graph, Launch, Region, Upload};
 use crate::ops::schedule::{Constants, Memory, Run, Schedule, Step};
 use crate::ops::{ConvPass, Fusion};
+
+/// Batches whose results are kept on the device until they are fetched together.
+const KEPT: usize = 16;
 
 /// What the stream is given for a batch, in order.
 enum Action {
     Launch(Launch),
-    Convolution(Bound),
+    Convolution(BoundConvolution),
 }
-
-/// A captured batch.
-struct Captured(CudaGraph);
-
-// SAFETY: a graph belongs to no thread; it is used by one at a time, through the session's `&mut`.
-unsafe impl Send for Captured {}
 
 /// A schedule ready to run.
 pub struct Session {
-    // Dropped in this order: what runs before what it runs on.
-    graph: Captured,
-    lanes: [Lane; 2],
-    _actions: Vec<Action>,
-    _convolutions: Option<Convolutions>,
-    memory: Memory,
+    device: Arc<Device>,
+    upload: Upload,
+    graph: Graph,
+    images: Region,
     output: Region,
-    image_bytes: usize,
+    /// The outputs of [`KEPT`] batches.
+    results: Region,
+    /// Kept with their handle, which the graph was recorded through.
+    _convolutions: Option<Convolutions>,
+    /// Bytes of an image, and of a batch.
+    image: usize,
     batch: usize,
+    /// Numbers in a row of the output, and those that are the network's.
     width: usize,
     channels: usize,
-    _device: Arc<Device>,
 }
 
 impl Session {
@@ -50,12 +46,15 @@ impl Session {
         if let Some(conflict) = schedule.conflict() {
             bail!("{conflict}");
         }
-        let device = &gpu.device;
-        let images = schedule.image.len();
-        let wanted = Arena::footprint(schedule.arena_bytes) + 3 * Arena::footprint(images);
-        let mut arena = device.arena(wanted).map_err(|error| too_large(error, device, schedule, wanted))?;
-        let memory = gpu.memory(schedule.element, arena.take(schedule.arena_bytes)?, arena.take(images)?);
-        let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(device, library)).transpose()?;
+        let device = gpu.device.clone();
+        let sizes = [schedule.arena_bytes, schedule.image.len(), KEPT * schedule.output.bytes];
+        let wanted = sizes.iter().map(|&bytes| Arena::footprint(bytes)).sum();
+        let short = |error| too_large(error, &device, schedule, wanted);
+        let mut arena = device.arena(wanted).map_err(short)?;
+        let [values, images, results] = sizes.map(|bytes| arena.take(bytes));
+        let memory = gpu.memory(schedule.element, values?, images?);
+        let upload = Upload::new(&device, schedule.image.len()).map_err(short)?;
+        let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(&device, library)).transpose()?;
         let mut actions = Vec::new();
         for step in &schedule.steps {
             match (&convolutions, step) {
@@ -65,63 +64,60 @@ impl Session {
                 _ => actions.extend(step.launches(&memory)?.into_iter().map(Action::Launch)),
             }
         }
-        let queue = || queue(device, convolutions.as_ref(), &actions);
-        // Kernels are loaded at their first use, which a capture would not allow.
+        let queue = || queue(&device, convolutions.as_ref(), &actions);
+        // Kernels are loaded when they first run, which a recording would not allow.
         queue()?;
         device.synchronize()?;
-        let stream = device.stream();
-        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
-        let queued = queue();
-        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).context("cannot capture a batch")?;
-        queued?;
-        let graph = Captured(graph.context("nothing was captured")?);
-        let copy = stream.context().new_stream()?;
-        let numbers = schedule.output.bytes / size_of::<f32>();
-        let mut lane = || Lane::new(&copy, stream, arena.take(images)?, numbers);
+        let graph = Graph::record(&device, queue)?;
         Ok(Self {
+            upload,
             graph,
-            lanes: [lane()?, lane()?],
             output: memory.slot(schedule.output)?,
-            memory,
-            _actions: actions,
+            images: memory.images,
+            results: results?,
             _convolutions: convolutions,
-            image_bytes: schedule.image.image_len(),
-            batch: schedule.image.batch,
+            image: schedule.image.image_len(),
+            batch: schedule.image.len(),
             width: schedule.output_width,
             channels: schedule.output_channels,
-            _device: device.clone(),
+            device,
         })
+    }
+
+    /// Reads the outputs of the `batches` that are kept and appends the rows of `images` images.
+    fn fetch(&self, batches: usize, images: usize, out: &mut Vec<f32>) -> Result<()> {
+        let bytes = self.device.read(&self.results.part(0, batches * self.output.bytes())?)?;
+        for row in bytes.chunks_exact(self.width * size_of::<f32>()).take(images) {
+            let numbers = row.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
+            out.extend(numbers.take(self.channels));
+        }
+        Ok(())
     }
 }
 
 impl Run for Session {
     fn run(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let (image, part) = (self.image_bytes, self.image_bytes * self.batch);
-        if part == 0 || !pixels.len().is_multiple_of(image) {
-            bail!("{} bytes are no whole number of images of {image}", pixels.len());
+        if self.image == 0 || !pixels.len().is_multiple_of(self.image) {
+            bail!("{} bytes are no whole number of images of {}", pixels.len(), self.image);
         }
-        let mut out = Vec::with_capacity(pixels.len() / image * self.channels);
-        let mut take = |lane: &Lane, bytes: usize| -> Result<()> {
-            for row in lane.finish()?.chunks_exact(self.width).take(bytes / image) {
-                out.extend_from_slice(&row[..self.channels]);
+        let mut out = Vec::with_capacity(pixels.len() / self.image * self.channels);
+        for some in pixels.chunks(KEPT * self.batch) {
+            let batches = some.chunks(self.batch);
+            for (at, batch) in batches.clone().enumerate() {
+                let Self { device, upload, graph, images, output, results, .. } = self;
+                let fill = |host: &mut [u8]| {
+                    host.copy_from_slice(batch);
+                    Ok(())
+                };
+                // Behind a batch that is not full lie images of an earlier one, whose results nobody reads.
+                let compute = |arrived: &Region| {
+                    device.copy(arrived, images)?;
+                    graph.launch()?;
+                    device.copy(output, &results.part(at * output.bytes(), output.bytes())?)
+                };
+                upload.send(device, batch.len(), fill, compute)?;
             }
-            Ok(())
-        };
-        // Two batches at a time: before a lane takes its next, it gives the results of its last.
-        let mut under_way = std::collections::VecDeque::new();
-        for (at, part) in pixels.chunks(part).enumerate() {
-            let lane = at % self.lanes.len();
-            if under_way.len() == self.lanes.len()
-                && let Some((done, bytes)) = under_way.pop_front()
-            {
-                take(&self.lanes[done], bytes)?;
-            }
-            let graph = || Ok(self.graph.0.launch()?);
-            self.lanes[lane].start(part, &self.memory.images, &self.output, graph)?;
-            under_way.push_back((lane, part.len()));
-        }
-        for (lane, bytes) in under_way {
-            take(&self.lanes[lane], bytes)?;
+            self.fetch(batches.len(), some.len() / self.image, &mut out)?;
         }
         Ok(out)
     }
@@ -131,7 +127,7 @@ fn queue(device: &Device, convolutions: Option<&Convolutions>, actions: &[Action
     for action in actions {
         match (action, convolutions) {
             (Action::Launch(launch), _) => device.launch(launch)?,
-            (Action::Convolution(bound), Some(convolutions)) => convolutions.run(bound)?,
+            (Action::Convolution(convolution), Some(convolutions)) => convolutions.run(device, convolution)?,
             (Action::Convolution(_), None) => bail!("a plan without cuDNN"),
         }
     }
@@ -153,11 +149,12 @@ fn add_convolution(
     let half_bias = gpu.half_biases.get(first).cloned().flatten().context("a convolution's bias is missing")?;
     let residual = residual.map(|residual| memory.slot(residual)).transpose()?;
     let tensors = Tensors { x: memory.slot(*input)?, w, bias, half_bias, residual, y: memory.slot(*out)? };
-    let (plan, bound) = convolutions.plan(problem, &tensors).with_context(|| format!("cannot plan {problem}"))?;
+    let (plan, convolution) =
+        convolutions.plan(&gpu.device, problem, &tensors).with_context(|| format!("cannot plan {problem}"))?;
     for refusal in &plan.refusals {
         tracing::debug!("{problem}: {:?} is not granted: {}", refusal.fusion, refusal.reason);
     }
-    actions.push(Action::Convolution(bound));
+    actions.push(Action::Convolution(convolution));
     if plan.fusion != Fusion::Whole {
         let Tensors { bias, residual, y, .. } = &tensors;
         actions.push(Action::Launch(memory.epilogue(problem, bias, residual.as_ref(), activation, y)?));

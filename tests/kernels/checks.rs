@@ -1,0 +1,57 @@
+//! Every check by its name. Two test binaries share them: one runs kernels on the host, the other on a GPU.
+
+/// Makes a test of every check; it runs where `$ready` says that there is something to run it on.
+macro_rules! every_check {
+    ($ready:path) => {
+        every_check! {
+            $ready;
+            batch_norm:
+                statistics_are_the_cpus_and_move_the_running_ones,
+                an_epilogues_sums_give_the_same_statistics,
+                the_forward_pass_is_the_cpus_in_place_and_with_a_residual,
+                the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activation,
+                the_gradient_of_an_in_place_norm_comes_from_its_result,
+                an_in_place_norm_refuses_what_it_cannot_invert;
+            conv2d:
+                the_direct_convolution_is_the_cpus_with_every_epilogue,
+                the_direct_convolutions_gradients_are_the_cpus,
+                filters_are_padded_where_they_are_laid_out,
+                linear_layers_are_the_cpus_both_ways;
+            loss:
+                losses_and_gradients_are_those_of_training,
+                an_image_that_is_not_finite_spoils_its_own_loss_and_gradient,
+                counts_are_those_of_an_evaluation,
+                the_best_classes_come_in_the_order_of_metrics;
+            maps:
+                bytes_become_cells_of_padded_channels,
+                numbers_become_cells_of_padded_channels,
+                blur_pool_is_the_cpus,
+                blur_pool_goes_back_as_the_cpus,
+                average_pool_counts_what_lies_inside_and_goes_back,
+                global_means_add_up_from_any_number_of_parts,
+                a_global_means_gradient_spreads_evenly,
+                sums_and_gradients_go_through_activations;
+            network:
+                a_scheduled_tresnet_gives_the_networks_logits_and_features,
+                a_scheduled_tresnet_in_f16_is_within_one_per_cent,
+                a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits;
+            optimizer:
+                sgd_steps_as_the_cpus,
+                adam_steps_as_the_cpus,
+                a_run_without_scaling_and_clipping_leaves_the_gradients_as_they_are;
+            squeeze_excite:
+                squeeze_and_excitation_is_the_cpus_both_ways,
+                more_channels_than_a_block_can_hold_are_refused;
+        }
+    };
+    ($ready:path; $($module:ident: $($check:ident),+;)+) => {
+        $($(
+            #[test]
+            fn $check() {
+                if $ready() {
+                    crate::$module::$check();
+                }
+            }
+        )+)+
+    };
+}
