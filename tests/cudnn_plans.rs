@@ -12,6 +12,7 @@ use tresnet::nn::Use;
 use tresnet::ops::cudnn::{ConvPlan, Library, PlanCache, PlanOptions, Planner, Role, Target};
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Fusion, Shape};
 
+/// As cuDNN describes a device; written by hand from the chip's published figures, clocks and cache size nominal.
 const H200: &str = include_str!("fixtures/cudnn/h200.json");
 
 /// Images of a batch.
