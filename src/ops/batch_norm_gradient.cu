@@ -5,7 +5,7 @@
 
 // How the gradient gets through the activation.
 enum Through {
-    // It has been already.
+    // It has been already: the slope is 1.
     DONE = 0,
     // By the sign of the saved result.
     SAVED = 1,
@@ -48,7 +48,7 @@ struct Channels {
         for (int i = 0; i < EIGHT; i++) {
             float value = place.normalised.at[i];
             if (through == AGAIN) sign.at[i] = value * scale.at[i] + shift.at[i];
-            if (through != DONE && !(sign.at[i] > 0.0f)) place.gradient.at[i] *= slope;
+            if (!(sign.at[i] > 0.0f)) place.gradient.at[i] *= slope;
             if (value < 0.0f) value *= inverse_slope;
             place.normalised.at[i] = (value - centre.at[i]) * factor.at[i];
         }

@@ -80,13 +80,11 @@ KERNEL(blur_pool_gradient, const T* gradient, T* out, int batch, int height, int
     long long image = pixel / width / height;
 
     Eight sum = Eight::filled(0.0f);
-    // Only these three outputs of a side may read a place.
-    for (int row = y / 2 - 1; row <= y / 2 + 1; row++) {
-        if (row < 0 || row >= out_height) continue;
+    // Only these two outputs of a side may read a place.
+    for (int row = y / 2; row <= y / 2 + 1 && row < out_height; row++) {
         float vertical = weight_of(row, y, height);
         if (vertical == 0.0f) continue;
-        for (int col = x / 2 - 1; col <= x / 2 + 1; col++) {
-            if (col < 0 || col >= out_width) continue;
+        for (int col = x / 2; col <= x / 2 + 1 && col < out_width; col++) {
             float weight = vertical * weight_of(col, x, width) * (1.0f / 16.0f);
             if (weight == 0.0f) continue;
             sum.add(Eight::load(gradient + ((image * out_height + row) * out_width + col) * channels + channel), weight);

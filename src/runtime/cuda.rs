@@ -1,6 +1,7 @@
 //! Whether CUDA can be used here, and if not, why. Everything is looked for before it is asked: a driver or a library
 //! that is missing is an answer, never a failure.
 
+use std::error::Error;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::fmt;
 use std::path::PathBuf;
@@ -54,9 +55,8 @@ pub fn ask(driver: PathBuf, surroundings: &Surroundings) -> Result<Cuda, Absence
     // SAFETY: opening the driver runs its initialisers, which are made to be run in any process.
     let opened = unsafe { Library::new(&driver) };
     let library = opened.map_err(|error| {
-        let error = error.to_string();
-        let reason = error.lines().next().unwrap_or_default();
-        Absence::NoDriver { reason: reason.trim_start_matches("dlopen failed: ").to_owned() }
+        let error = cause(&error);
+        Absence::NoDriver { reason: error.lines().next().unwrap_or_default().to_owned() }
     })?;
     let driver = Driver { library };
     let version = driver.version()?;
@@ -77,10 +77,15 @@ pub fn open(libraries: &Libraries) -> anyhow::Result<()> {
     for path in libraries.in_order() {
         // SAFETY: these are NVIDIA's libraries by name; their initialisers are made to be run in any process.
         let library = unsafe { Library::new(path) };
-        let library = library.map_err(|error| anyhow::anyhow!("cannot open {}: {error}", path.display()))?;
+        let library = library.map_err(|error| anyhow::anyhow!("cannot open {}: {}", path.display(), cause(&error)))?;
         std::mem::forget(library);
     }
     Ok(())
+}
+
+/// The linker's own words, which the error does not show.
+fn cause(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The driver's functions that need no context.

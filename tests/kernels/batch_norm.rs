@@ -16,13 +16,14 @@ use crate::memory::{Memory, run};
 const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
 
-/// One chunk and several, whole rows of threads and not, one block of channels and two.
-const SHAPES: [Shape; 5] = [
+/// One chunk, several and more than rows that join them, whole rows of threads and not, one block of channels and two.
+const SHAPES: [Shape; 6] = [
     Shape::new(2, 1, 3, 3),
     Shape::new(1, 7, 13, 76),
     Shape::new(3, 13, 7, 83),
     Shape::new(1, 16, 16, 1),
     Shape::new(5, 9, 7, 100),
+    Shape::new(5, 16, 17, 3),
 ];
 
 struct Case {

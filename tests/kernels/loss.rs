@@ -41,7 +41,9 @@ pub fn losses_and_gradients_are_those_of_training() {
         let (logits, labels) = (logits(batch, classes), labels(batch, classes));
         let (device, device_labels) = (Memory::floats(&logits), as_ints(&labels));
         let partners: Vec<usize> = labels.iter().rev().copied().collect();
-        let soft = mixed_targets(&labels, &partners, &vec![0.3; batch], classes, 0.1).unwrap();
+        let mut soft = mixed_targets(&labels, &partners, &vec![0.3; batch], classes, 0.1).unwrap();
+        // Weights need not add up to 1.
+        soft[0] += 0.7;
         let weights = Memory::floats(&soft);
         for (smoothing, scale) in [(0.0f64, None), (0.1, Some(1024.0f32)), (-1.0, Some(4.0))] {
             // The last case is that of soft targets.
@@ -88,7 +90,8 @@ pub fn counts_are_those_of_an_evaluation() {
         if classes > 9 {
             // Equal scores, no numbers and infinities have their place too.
             logits[5] = logits[2];
-            logits[classes] = f32::NAN;
+            logits[3] = f32::NAN;
+            logits[6] = f32::NAN;
             logits[classes + 8] = f32::NEG_INFINITY;
         }
         let mut labels = labels(batch, classes);

@@ -47,31 +47,35 @@ void resume(unsigned thread) {
     setcontext(&fibre.start);
 }
 
+// Runs a warp for as long as none of its threads needs the other warps: no warp waits for another without a barrier that
+// says so. False where some of its threads wait at a shuffle that others never reach.
+bool run_warp(unsigned warp, bool falling) {
+    auto lanes = fibres.begin() + warp * WARP;
+    auto any = [=](Wait wait) { return std::any_of(lanes, lanes + WARP, [=](const Fibre& own) { return own.wait == wait; }); };
+    while (any(Wait::NOT)) {
+        for (unsigned at = 0; at < WARP; at++) {
+            unsigned thread = warp * WARP + (falling ? WARP - 1 - at : at);
+            if (fibres[thread].wait == Wait::NOT) resume(thread);
+        }
+        if (!any(Wait::WARP)) return true;
+        if (any(Wait::BLOCK) || any(Wait::ENDED)) return false;
+        std::for_each(lanes, lanes + WARP, [](Fibre& own) { own.wait = Wait::NOT; });
+    }
+    return true;
+}
+
 // Runs all threads of a block; false where some wait at a barrier that others never reach.
 bool run_block(bool falling) {
-    for (Fibre& fibre : fibres) fibre.wait = Wait::NOT;
+    constexpr unsigned warps = BLOCK / WARP;
     for (;;) {
-        unsigned ended = 0, waiting = 0;
-        for (unsigned at = 0; at < BLOCK; at++) {
-            unsigned thread = falling ? BLOCK - 1 - at : at;
-            if (fibres[thread].wait == Wait::NOT) resume(thread);
-            ended += fibres[thread].wait == Wait::ENDED;
-            waiting += fibres[thread].wait == Wait::BLOCK;
+        for (Fibre& fibre : fibres) fibre.wait = Wait::NOT;
+        for (unsigned at = 0; at < warps; at++) {
+            if (!run_warp(falling ? warps - 1 - at : at, falling)) return false;
         }
-        if (ended == BLOCK) return true;
-        if (waiting == BLOCK) {
-            for (Fibre& fibre : fibres) fibre.wait = Wait::NOT;
-            continue;
-        }
-        bool moves = false;
-        for (unsigned warp = 0; warp < BLOCK; warp += WARP) {
-            auto at_barrier = [](const Fibre& fibre) { return fibre.wait == Wait::WARP; };
-            auto lanes = fibres.begin() + warp;
-            if (!std::all_of(lanes, lanes + WARP, at_barrier)) continue;
-            std::for_each(lanes, lanes + WARP, [](Fibre& fibre) { fibre.wait = Wait::NOT; });
-            moves = true;
-        }
-        if (!moves) return false;
+        auto ended = [](const Fibre& fibre) { return fibre.wait == Wait::ENDED; };
+        auto ends = std::count_if(fibres.begin(), fibres.end(), ended);
+        if (ends == BLOCK) return true;
+        if (ends > 0) return false;
     }
 }
 
