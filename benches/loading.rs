@@ -62,7 +62,7 @@ fn evaluation_pass(source: &Arc<Source>, workers: usize) -> Result<usize> {
 fn training_pass(source: &Arc<Source>, workers: usize, epoch: u64) -> Result<usize> {
     let settings =
         TrainingSettings { auto_augment: Some("rand-m9-mstd0.5-inc1".into()), ..TrainingSettings::default() };
-    let transform = OfEpoch { transform: Training::new(&settings, SIDE, [0.0; 3])?, seed: SEED, epoch };
+    let transform = OfEpoch { transform: Training::new(&settings, SIDE, [0.0; 3])?, seed: SEED, epoch, copies: 1 };
     let order = Sampler::new(source.len(), SEED, 1)?.order(epoch);
     let mixing = Mixing::new(MixingSettings {
         mixup: 0.2,

@@ -5,6 +5,6 @@ set -euo pipefail
 
 cargo build --release --locked
 set -- "$release/tresnet" infer --val-dir samples/digits-val.tar \
-    --model-path samples/resnet20-digits.pth --model-name resnet20
+    --model-path samples/resnet20-digits.safetensors --model-name resnet20
 echo "\$ $*"
 "$@"

@@ -37,7 +37,7 @@ fn few_digits() -> TempDir {
 /// Two epochs of six updates with everything random switched on.
 fn line(data: &Path, output: &Path, experiment: &str) -> Vec<String> {
     let flags = "--model resnet20 -b=8 --epochs=2 --lr=0.05 --warmup-epochs 0 --model-ema --model-ema-decay 0.5 \
-                 --aa=rand-m9-mstd0.5-inc1 --mixup=0.2 --reprob=0.4 --remode=pixel --recovery-interval 1 --quiet";
+                 --aa=rand-m9-mstd0.5-inc1 --mixup=0.2 --reprob=0.4 --remode=pixel --drop=0.1 --drop-path=0.2 --recovery-interval 1 --quiet";
     let mut line = vec!["train".to_owned(), data.display().to_string()];
     line.extend(flags.split_whitespace().map(str::to_owned));
     line.extend([format!("--output={}", output.display()), format!("--experiment={experiment}")]);
@@ -108,6 +108,16 @@ fn a_second_run_does_not_overwrite_the_first() {
     tresnet(&line).ended_with(0);
     let refused = tresnet(&line).ended_with(1);
     assert!(refused.stderr.contains("--resume auto"), "{}", refused.stderr);
+}
+
+#[test]
+fn copies_of_each_image_are_learnt_from_together() {
+    let (data, output) = (few_digits(), tempfile::tempdir().unwrap());
+    let line = line(data.path(), output.path(), "copies");
+    let flags = ["--mixup=0", "--aa=augmix-m3-w3", "--aug-splits=3", "--jsd-loss", "--resplit", "--log-interval=1"];
+    let finished = tresnet(line.into_iter().chain(flags.map(str::to_owned))).ended_with(0);
+    let steps = std::fs::read_to_string(output.path().join("copies/steps.jsonl")).unwrap();
+    assert!(steps.lines().count() > 1 && !steps.contains("null,\"lr"), "{}{steps}", finished.stderr);
 }
 
 #[test]

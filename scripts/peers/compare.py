@@ -1,7 +1,7 @@
 """Runs tresnet and its peers in turn, each measurement in a process of its own, and prints one table.
 
 Called by scripts/bench-cpu.sh. A row: the median over the rounds of each process's own median img/s, the least and the
-most, the ratio to ONNX Runtime, and the largest resident memory that the kernel reports for the process.
+most, the ratio to the best peer in f32, and the largest resident memory that the kernel reports for the process.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 FORWARD = Path(__file__).with_name("forward.py")
-CONTESTANTS = ["tresnet", "onnxruntime", "eager", "eager-channels-last", "compiled"]
+TRAIN = Path(__file__).with_name("train.py")
+CONTESTANTS = ["tresnet", "tresnet-bf16", "onnxruntime", "eager", "eager-channels-last", "compiled", "eager-bf16"]
 
 
 def exported(args: argparse.Namespace) -> Path:
@@ -30,9 +31,13 @@ def command(contestant: str, batch: int, args: argparse.Namespace) -> list[str]:
     # About the same number of images whatever the batch.
     iterations = max(5, args.images // batch)
     shared = ["--batch-size", str(batch), "--input-size", str(args.input_size), "--iters", str(iterations), "--warmup=2"]
-    if contestant == "tresnet":
-        return [args.binary, "bench", "--models", args.model, "--modes", "infer", "--device", "cpu", "--dtype", "f32",
+    if contestant.startswith("tresnet"):
+        mode, dtype = "train" if args.train else "infer", "bf16" if contestant.endswith("bf16") else "f32"
+        return [args.binary, "bench", "--models", args.model, "--modes", mode, "--device", "cpu", "--dtype", dtype,
                 "--format", "json", *shared]  # fmt: skip
+    if args.train:
+        return [sys.executable, str(TRAIN), "--engine", contestant, "--model", args.model, "--threads",
+                str(args.threads), *shared]  # fmt: skip
     onnx = ["--onnx", str(exported(args))] if contestant == "onnxruntime" else []
     return [sys.executable, str(FORWARD), "--engine", contestant, "--model", args.model, "--threads", str(args.threads),
             *onnx, *shared]  # fmt: skip
@@ -56,7 +61,7 @@ def measure(arguments: list[str], threads: int) -> tuple[float, int]:
         sys.exit(f"{' '.join(arguments)} failed with status {process.returncode}")
     result = json.loads(output)
     row = result["rows"][0] if "rows" in result else result
-    return row["infer_img_per_sec"], usage.ru_maxrss * 1024
+    return row.get("train_img_per_sec") or row["infer_img_per_sec"], usage.ru_maxrss * 1024
 
 
 def main() -> None:
@@ -64,30 +69,36 @@ def main() -> None:
     parser.add_argument("--binary", default="target/release/tresnet")
     parser.add_argument("--model", default="tresnet_m")
     parser.add_argument("--input-size", type=int, default=224)
-    parser.add_argument("--batches", default="1,8,32")
+    parser.add_argument("--train", action="store_true", help="time training steps")
+    parser.add_argument("--batches")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=64, help="timed per process, at least five batches")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--contestants", default="tresnet,onnxruntime,eager")
+    parser.add_argument("--contestants")
     parser.add_argument("--onnx-dir", type=Path, default=Path("target/onnx"))
     args = parser.parse_args()
-    contestants = args.contestants.split(",")
+    batches = args.batches or ("16" if args.train else "1,8,32")
+    usual = "tresnet,eager,eager-channels-last" if args.train else "tresnet,onnxruntime,eager"
+    contestants = (args.contestants or usual).split(",")
     if unknown := set(contestants) - set(CONTESTANTS):
         parser.error(f"--contestants: {', '.join(sorted(unknown))} is none of {', '.join(CONTESTANTS)}")
 
-    print(f"{args.model} at {args.input_size}, f32, {args.threads} threads, {args.rounds} rounds")
-    print(f"{'batch':>5}  {'contestant':<20}{'img/s':>8}  {'least..most':<15}{'to ONNX Runtime':>16}{'peak MiB':>10}")
-    for batch in map(int, args.batches.split(",")):
+    what = "training step" if args.train else "forward pass"
+    print(f"{args.model} at {args.input_size}, {what}, f32 where nothing else is said, {args.threads} threads, {args.rounds} rounds")
+    print(f"{'batch':>5}  {'contestant':<20}{'img/s':>8}  {'least..most':<15}{'to best f32 peer':>17}{'peak MiB':>10}")
+    for batch in map(int, batches.split(",")):
         measured = {name: [] for name in contestants}
         for _ in range(args.rounds):
             for name in contestants:
                 measured[name].append(measure(command(name, batch, args), args.threads))
         rates = {name: [rate for rate, _ in runs] for name, runs in measured.items()}
+        medians = {name: statistics.median(of) for name, of in rates.items()}
+        peers = [median for name, median in medians.items() if not name.startswith("tresnet") and "bf16" not in name]
         for name, runs in measured.items():
-            middle, spread = statistics.median(rates[name]), f"{min(rates[name]):.1f}..{max(rates[name]):.1f}"
-            ratio = f"{middle / statistics.median(rates['onnxruntime']):.2f}" if "onnxruntime" in rates else "-"
+            middle, spread = medians[name], f"{min(rates[name]):.1f}..{max(rates[name]):.1f}"
+            ratio = f"{middle / max(peers):.2f}" if peers else "-"
             peak = max(memory for _, memory in runs) / 2**20
-            print(f"{batch:>5}  {name:<20}{middle:>8.1f}  {spread:<15}{ratio:>16}{peak:>10.0f}", flush=True)
+            print(f"{batch:>5}  {name:<20}{middle:>8.1f}  {spread:<15}{ratio:>17}{peak:>10.0f}", flush=True)
 
 
 if __name__ == "__main__":

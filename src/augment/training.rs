@@ -121,27 +121,46 @@ impl Training {
         }
     }
 
-    /// Writes the `[side, side, 3]` bytes that the network sees of `image`, as `draws` decide, into `out`.
+    /// Writes the `[side, side, 3]` bytes that the network sees of `image`, as `draws` decide, into `out`. Where `out`
+    /// has room for several squares, all are of the same crop, flipped alike; the first goes without policy and
+    /// jitter, the others differ by them (timm's `--aug-splits`).
     ///
     /// # Panics
     ///
-    /// When the picture is empty or `out` has another length: the caller's mistakes.
+    /// When the picture is empty or `out` is no whole number of squares: the caller's mistakes.
     pub fn apply(&self, image: &Rgb, draws: &mut Draws, workspace: &mut Workspace, out: &mut [u8]) {
-        assert_eq!(out.len(), self.side * self.side * 3, "the output's length");
+        let square = self.side * self.side * 3;
+        assert!(!out.is_empty() && out.len().is_multiple_of(square), "the output's length");
         match &self.course {
-            Course::Plain(evaluation) => evaluation.apply(image, &mut workspace.resizer, out),
+            Course::Plain(evaluation) => {
+                for square in out.chunks_exact_mut(square) {
+                    evaluation.apply(image, &mut workspace.resizer, square);
+                }
+            }
             Course::Augmented(augmentation) => {
-                augmentation.apply(image, self.side, draws, workspace);
-                out.copy_from_slice(&workspace.canvas.pixels);
+                augmentation.crop(image, self.side, draws, workspace);
+                let Workspace { canvas, room, .. } = workspace;
+                let copies = out.len() / square;
+                let (clean, varied) = out.split_at_mut(if copies > 1 { square } else { 0 });
+                if copies > 1 {
+                    clean.copy_from_slice(&canvas.pixels);
+                }
+                for (copy, square) in varied.chunks_exact_mut(square).enumerate() {
+                    if copy > 0 {
+                        canvas.pixels.copy_from_slice(clean);
+                    }
+                    augmentation.vary(canvas, draws, room);
+                    square.copy_from_slice(&canvas.pixels);
+                }
             }
         }
     }
 }
 
 impl Augmentation {
-    /// Leaves the result on the workspace's canvas.
-    fn apply(&self, image: &Rgb, side: usize, draws: &mut Draws, workspace: &mut Workspace) {
-        let Workspace { resizer, canvas, room } = workspace;
+    /// Leaves the picture's crop, flipped, on the workspace's canvas.
+    fn crop(&self, image: &Rgb, side: usize, draws: &mut Draws, workspace: &mut Workspace) {
+        let Workspace { resizer, canvas, .. } = workspace;
         // First of all draws, so that the region can be known beforehand.
         let region = self.crop.region(image.width, image.height, draws);
         let filter = self.crop.filter(draws);
@@ -150,6 +169,10 @@ impl Augmentation {
         let whole = Window { columns: 0..side, rows: 0..side };
         resizer.resize_window(image.cut(region), (side, side), filter, &whole, &mut canvas.pixels, side * 3);
         self.flips.apply(canvas, draws);
+    }
+
+    /// Alters what is on the canvas by policy and jitter.
+    fn vary(&self, canvas: &mut Rgb, draws: &mut Draws, room: &mut policy::Room) {
         if let Some(policy) = &self.policy {
             policy.apply(canvas, draws, room);
         }

@@ -22,7 +22,12 @@ pub trait Transform: Send + Sync {
     /// Side of the square that comes out, in pixels.
     fn side(&self) -> usize;
 
-    /// Writes the `[side, side, 3]` bytes that the network sees of `image` into `out`.
+    /// Squares that come out of one picture.
+    fn copies(&self) -> usize {
+        1
+    }
+
+    /// Writes the `[copies, side, side, 3]` bytes that the network sees of `image` into `out`.
     ///
     /// # Panics
     ///
@@ -37,6 +42,8 @@ pub struct OfEpoch {
     pub transform: Training,
     pub seed: u64,
     pub epoch: u64,
+    /// `--aug-splits`; 1 where there is but the picture itself.
+    pub copies: usize,
 }
 
 impl OfEpoch {
@@ -50,6 +57,10 @@ impl Transform for OfEpoch {
 
     fn side(&self) -> usize {
         self.transform.side()
+    }
+
+    fn copies(&self) -> usize {
+        self.copies
     }
 
     fn apply(&self, image: &Rgb, place: Place, workspace: &mut Workspace, out: &mut [u8]) {

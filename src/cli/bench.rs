@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{RuntimeArgs, TableFormat, at_least_one};
 
-/// Prints throughput tables: images per second of the network, of loading, and of both together.
+/// Prints throughput tables: images per second of the network, of loading, of both together, and of training.
 ///
 /// Weights are random: speed does not depend on them, and no checkpoint is needed. After a warm-up each figure is the
 /// median of several measurements, with the smallest, the largest and their number.
@@ -56,6 +56,6 @@ pub enum BenchMode {
     Load,
     /// From the file to the logits
     E2e,
-    /// A training step
+    /// A training step: forward, backward and SGD
     Train,
 }

@@ -31,7 +31,8 @@ pub use train::{
 /// Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs were unreadable and are listed; 130
 /// interrupted and 143 terminated, after what was counted so far has been written.
 #[derive(Debug, Parser)]
-#[command(name = "tresnet", version, max_term_width = 110, propagate_version = true)]
+// A flag given again replaces what it was, as with argparse, so that a script can append to a line of flags.
+#[command(name = "tresnet", version, max_term_width = 110, propagate_version = true, args_override_self = true)]
 pub struct Cli {
     #[command(flatten)]
     pub verbosity: Verbosity,

@@ -42,6 +42,8 @@ pub enum Mode {
     Load,
     /// From the file to the logits.
     EndToEnd,
+    /// A training step.
+    Train,
 }
 
 impl Mode {
@@ -51,6 +53,7 @@ impl Mode {
             Self::Infer => "infer",
             Self::Load => "load",
             Self::EndToEnd => "e2e",
+            Self::Train => "train",
         }
     }
 }
@@ -78,7 +81,7 @@ impl BenchSettings {
         }
         Ok(Self {
             subjects,
-            modes: modes(&args.modes)?,
+            modes: args.modes.iter().map(mode).collect(),
             batch_size: batch_size(&args.batch_size)?,
             val_dir: args.val_dir,
             workers: workers(args.workers)?,
@@ -117,14 +120,13 @@ fn named(name: &str) -> Result<Vec<&'static Variant>> {
     if group.is_empty() { Ok(vec![variant(name)?]) } else { Ok(group) }
 }
 
-fn modes(flags: &[BenchMode]) -> Result<Vec<Mode>> {
-    let mode = |flag: &BenchMode| match flag {
-        BenchMode::Infer => Ok(Mode::Infer),
-        BenchMode::Load => Ok(Mode::Load),
-        BenchMode::E2e => Ok(Mode::EndToEnd),
-        BenchMode::Train => usage("--modes train: this version does not train yet; use infer, load or e2e"),
-    };
-    flags.iter().map(mode).collect()
+fn mode(flag: &BenchMode) -> Mode {
+    match flag {
+        BenchMode::Infer => Mode::Infer,
+        BenchMode::Load => Mode::Load,
+        BenchMode::E2e => Mode::EndToEnd,
+        BenchMode::Train => Mode::Train,
+    }
 }
 
 fn batch_size(text: &str) -> Result<usize> {
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so_and_is_wrong_usage() {
-        for flags in ["--modes train", "--batch-size max", "--batch-size 0", "--memory-limit 4", "--models resnetty"] {
+        for flags in ["--batch-size max", "--batch-size 0", "--memory-limit 4", "--models resnetty"] {
             let error = resolved(flags).err().unwrap();
             assert!(error.is::<UsageError>(), "{flags}: {error}");
         }

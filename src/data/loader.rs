@@ -24,7 +24,7 @@ use crate::augment::Transform;
 /// Images that follow each other in the order of the pass.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[size, side, side, 3]`; the buffer goes back to the loader when the batch is dropped.
+    /// `[size, copies, side, side, 3]`; the buffer goes back to the loader when the batch is dropped.
     pub pixels: Vec<u8>,
     /// Images in it: the batch size, less at the end of the pass and by those that cannot be read. Zero only when
     /// none of a whole batch can.
@@ -81,7 +81,7 @@ impl Loader {
     pub fn new<T: Transform + 'static>(source: Arc<Source>, transform: T, options: Options) -> Result<Self> {
         let positions = options.positions(source.len())?;
         let Options { batch_size, workers, order, .. } = options;
-        let image_bytes = transform.side() * transform.side() * 3;
+        let image_bytes = transform.copies() * transform.side() * transform.side() * 3;
         let transform = Arc::new(transform);
         let pool = Arc::new(Pool::default());
         let queue = Arc::new(Queue::new(positions, batch_size, image_bytes, workers, pool.clone()));

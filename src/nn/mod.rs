@@ -10,4 +10,4 @@ mod training;
 pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
 pub use initialize::Initializer;
 pub use network::Network;
-pub use training::{Images, Tape, Trainable, weights_of};
+pub use training::{Drops, Images, Tape, Trainable, weights_of};

@@ -11,6 +11,7 @@ mod bf16;
 mod blur_pool;
 mod conv2d;
 pub mod cuda;
+mod drop;
 mod kernels;
 mod linear;
 mod normalize;
@@ -23,6 +24,7 @@ pub use activation::{Activation, activation_gradient};
 pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};
 pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
 pub use conv2d::{Conv2d, ConvSpec, conv2d_input_gradient, conv2d_weight_gradient};
+pub use drop::{join_scaled, scale_runs};
 pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use normalize::{Normalize, space_to_depth};
 pub use pool::{

@@ -141,3 +141,26 @@ fn a_wrong_setting_names_its_flag() {
     wrong(|s| s.auto_augment = Some("rond-m9".to_owned()), "--aa");
     assert!(Training::new(&TrainingSettings::default(), 0, MEAN).unwrap_err().to_string().contains("--input-size"));
 }
+
+#[test]
+fn copies_share_crop_and_flip_and_differ_by_the_policy_which_the_first_goes_without() {
+    let image = picture("wide");
+    let transform = |policy: &str| {
+        let auto_augment = Some(policy.to_owned());
+        let settings = TrainingSettings { auto_augment, color_jitter: Vec::new(), ..TrainingSettings::default() };
+        Training::new(&settings, 40, MEAN).unwrap()
+    };
+    let (plain, varied) = (transform(""), transform("rand-m9-n2-p1"));
+    let len = 40 * 40 * 3;
+    let mut differing = 0;
+    for place in 0..20 {
+        let mut copies = vec![0; 3 * len];
+        varied.apply(&image, &mut Draws::new(42, 3, place, "image"), &mut Workspace::default(), &mut copies);
+        let clean = transformed(&plain, &image, place, &mut Workspace::default());
+        assert!(copies[..len] == clean, "the first copy at {place}");
+        let second = transformed(&varied, &image, place, &mut Workspace::default());
+        assert!(copies[len..2 * len] == second, "the second copy at {place} is what a single picture would be");
+        differing += usize::from(copies[len..2 * len] != copies[2 * len..]);
+    }
+    assert!(differing > 15, "{differing} of 20 third copies differ from the second");
+}

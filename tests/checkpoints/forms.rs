@@ -170,8 +170,10 @@ fn entries_are_listed_in_the_order_of_the_file_with_counters() {
 
 #[test]
 fn the_shipped_torch_resnet_checkpoint_is_recognised() {
-    let path = fixture("../../../samples/resnet20-digits.pth");
-    let weights = Checkpoint::open(path).unwrap().weights(false).unwrap();
-    assert_eq!(weights.layout(), Layout::TorchResnet);
-    assert_eq!((weights.num_classes(), weights.in_chans()), (Some(10), Some(3)));
+    for name in ["resnet20-digits.safetensors", "resnet20-digits.pth"] {
+        let path = fixture(&format!("../../../samples/{name}"));
+        let weights = Checkpoint::open(path).unwrap().weights(false).unwrap();
+        assert_eq!(weights.layout(), Layout::TorchResnet);
+        assert_eq!((weights.num_classes(), weights.in_chans()), (Some(10), Some(3)));
+    }
 }

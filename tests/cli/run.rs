@@ -54,7 +54,7 @@ pub fn infer_line(images: &Path) -> [String; 4] {
     [
         "infer".into(),
         format!("--val-dir={}", images.display()),
-        format!("--model-path={}", sample("resnet20-digits.pth").display()),
+        format!("--model-path={}", sample("resnet20-digits.safetensors").display()),
         "--model-name=resnet20".into(),
     ]
 }

@@ -65,18 +65,19 @@ fn inspect_lists_every_tensor_with_layout_and_metadata() {
 #[test]
 fn bench_gives_each_mode_its_figure_with_its_spread() {
     let images = digits_tar();
-    let flags = ["--models=resnet20", "--modes=infer,load,e2e", "-b=4", "--iters=3", "--warmup=1", "--format=json"];
+    let flags =
+        ["--models=resnet20", "--modes=infer,load,e2e,train", "-b=4", "--iters=3", "--warmup=1", "--format=json"];
     let line = ["bench", "--val-dir", images.to_str().unwrap()].into_iter().chain(flags);
     let json = tresnet(line).ended_with(0).json();
     assert_eq!((&json["device"], &json["versions"]["tresnet"]), (&"cpu".into(), &env!("CARGO_PKG_VERSION").into()));
     let row = &json["rows"][0];
     assert_eq!((&row["model"], &row["params"], &row["infer_batch"]), (&"resnet20".into(), &272_474.into(), &4.into()));
-    for mode in ["infer", "load", "e2e"] {
+    for mode in ["infer", "load", "e2e", "train"] {
         let number = |suffix: &str| row[format!("{mode}_img_per_sec{suffix}")].as_f64().unwrap();
         assert!(0.0 < number("_min") && number("_min") <= number("") && number("") <= number("_max"), "{row}");
         assert_eq!(number("_n"), 3.0);
     }
-    assert!(row["train_img_per_sec"].is_null() && row["max_train_batch"].is_null(), "{row}");
+    assert!(row["train_batch"] == 4 && row["max_train_batch"].is_null(), "{row}");
     assert!(["loading", "computing"].contains(&row["bottleneck"].as_str().unwrap()), "{row}");
     assert!(cfg!(not(target_os = "linux")) || row["peak_memory_bytes"].as_u64().unwrap() > 1 << 20, "{row}");
 }

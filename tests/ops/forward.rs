@@ -44,13 +44,17 @@ impl Case {
             let residual = residual.as_ref().map_or(0.0, |residual| f64::from(residual[at]));
             sum * f64::from(scale[channel]) + f64::from(shift[channel]) + residual
         };
-        let expected = sums.into_iter().enumerate().map(epilogue).collect();
+        let expected = sums.iter().copied().enumerate().map(epilogue).collect();
         let expected = reference::leaky(expected, f64::from(activation.slope()));
         for isa in Isa::available() {
             let conv = Conv2d::new(spec, &weight, Some(&scale), Some(&shift), isa);
             let mut ours = vec![f32::NAN; out.len()];
             conv.forward(&input, shape, residual.as_deref(), activation, &mut ours).unwrap();
             assert_close(&ours, &expected, &format!("{isa:?} {spec:?} of {shape}"));
+            let mut ours = vec![f32::NAN; out.len()];
+            let exact = Conv2d::exact(spec, &weight, isa);
+            exact.forward(&input, shape, None, Activation::Identity, &mut ours).unwrap();
+            assert_close(&ours, &sums, &format!("exact {isa:?} {spec:?} of {shape}"));
         }
     }
 }
@@ -73,6 +77,16 @@ fn convolutions_of_odd_sizes_and_strides_are_exact() {
             case(1, size, [5, 17], 5, stride).check();
         }
     }
+}
+
+#[test]
+fn convolutions_by_tiles_are_exact_where_tiles_reach_beyond_the_map() {
+    for size in [[1, 1], [1, 7], [2, 3], [13, 14], [8, 5]] {
+        case(3, size, [33, 70], 3, 1).check();
+        Case { residual: true, activation: Activation::Relu, ..case(2, size, [40, 32], 3, 1) }.check();
+    }
+    // Too wide for the larger tiles.
+    case(1, [5, 6], [400, 33], 3, 1).check();
 }
 
 #[test]

@@ -59,6 +59,13 @@ fn convolutions_have_their_gradients() {
 }
 
 #[test]
+fn wide_convolutions_of_few_products_have_their_gradients() {
+    // 2x2 tiles, the last row and column of them partly outside.
+    conv_case(Shape::new(2, 3, 5, 33), 40, 3, 1);
+    conv_case(Shape::new(1, 1, 2, 32), 32, 3, 1);
+}
+
+#[test]
 fn a_weight_gradient_of_many_pixels_is_summed_over_all_of_them() {
     conv_case(Shape::new(2, 20, 21, 4), 5, 3, 1);
 }

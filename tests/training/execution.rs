@@ -2,6 +2,8 @@
 
 use rayon::ThreadPoolBuilder;
 
+use tresnet::nn::Drops;
+
 use super::run::{Outcome, Run};
 
 fn assert_same(one: &Outcome, other: &Outcome) {
@@ -29,8 +31,9 @@ fn one_thread_gives_what_several_give_to_the_bit() {
 
 #[test]
 fn checkpointed_blocks_give_what_kept_ones_give() {
-    for network in ["tresnet_tiny", "resnet20"] {
-        let kept = Run { steps: 3, ..Run::new(network) };
+    let drops = Drops { features: 0.2, path: 0.3, seed: 5 };
+    for (network, drops) in [("tresnet_tiny", drops), ("resnet20", drops), ("resnet20", Drops::default())] {
+        let kept = Run { steps: 3, drops, ..Run::new(network) };
         assert_same(&kept.train(), &Run { checkpointing: true, ..kept }.train());
     }
 }

@@ -6,7 +6,7 @@ use candle_nn::{Init, VarBuilder};
 use tresnet::loss::{Criterion, Targets, mixed_targets};
 use tresnet::models::tresnet::TResNet;
 use tresnet::models::{Architecture, Config, find};
-use tresnet::nn::{Images, Parameter, Trainable};
+use tresnet::nn::{Drops, Images, Parameter, Trainable};
 use tresnet::ops::{Isa, Shape};
 use tresnet::optim::{Clip, Ema, GroupOptions, Groups, OptimizerSettings};
 
@@ -14,7 +14,7 @@ use super::formula;
 use super::random::{fnv1a64, splitmix64};
 
 /// One block a stage and four channels: small, yet with every kind of layer.
-const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 4, basic_stages: 2 };
+pub const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 4, basic_stages: 2 };
 
 /// What the fixtures' script is told of a run.
 #[derive(Clone)]
@@ -32,6 +32,7 @@ pub struct Run {
     pub ema: Option<(f64, bool)>,
     pub mix: Option<Mix>,
     pub checkpointing: bool,
+    pub drops: Drops,
 }
 
 /// How a batch is mixed with itself in reverse order.
@@ -97,6 +98,7 @@ impl Run {
             ema: None,
             mix: None,
             checkpointing: false,
+            drops: Drops::default(),
         }
     }
 
@@ -110,6 +112,7 @@ impl Run {
         let parameters = graph.parameters().to_vec();
         let mut network = Trainable::new(graph, &weights, &[0.0; 3], &[1.0; 3], Isa::detect()).unwrap();
         network.set_checkpointing(self.checkpointing);
+        network.set_drops(self.drops).unwrap();
         let options =
             GroupOptions { weight_decay: self.weight_decay, layer_decay: self.layer_decay, layer_decay_min_scale: 0.0 };
         let groups = Groups::new(&parameters, &vec![false; parameters.len()], &options).unwrap();

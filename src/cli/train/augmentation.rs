@@ -49,6 +49,9 @@ pub struct AugmentationArgs {
     /// How many there are at most
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub recount: usize,
+    /// Erase nothing in the first copies of --aug-splits; without them, in the first half of a batch
+    #[arg(long)]
+    pub resplit: bool,
 
     /// Both parameters of mixup's beta distribution; 0 is no mixup
     #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]

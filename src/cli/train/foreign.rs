@@ -186,7 +186,6 @@ static FOREIGN: &[Foreign] = &[
     missing("color-jitter-prob", Takes::One, &["1"], "--color-jitter is for every image"),
     missing("grayscale-prob", Takes::One, &["0"], "--aa 3a has gray images among its operations"),
     missing("gaussian-blur-prob", Takes::One, &["0"], "--aa 3a has blur among its operations"),
-    missing("resplit", Takes::Nothing, &[], "--reprob erases in every copy of --aug-splits"),
     missing("split-bn", Takes::Nothing, &[], "all copies of --aug-splits share the norms"),
     missing("drop-connect", Takes::One, &["0"], "the networks have no stochastic depth"),
     missing("drop-block", Takes::One, &["0"], "the networks have no DropBlock"),

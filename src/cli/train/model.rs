@@ -36,10 +36,10 @@ pub struct ModelArgs {
     /// Keep only each block's input for the backward pass and compute the rest again: less memory, more time
     #[arg(long)]
     pub grad_checkpointing: bool,
-    /// Dropout before the classifier; the networks here have none, so 0 is all there is
+    /// Share of the embedding that is dropped before the classifier, from 0 to less than 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub drop: f64,
-    /// Stochastic depth; the networks here have none, so 0 is all there is
+    /// Stochastic depth: share of images that skip the last residual block; from the first block on, it grows evenly
     #[arg(long, value_name = "SHARE")]
     pub drop_path: Option<f64>,
 

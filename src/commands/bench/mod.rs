@@ -8,6 +8,7 @@ mod measure;
 mod memory;
 mod row;
 mod synthetic;
+mod train;
 
 use std::sync::Arc;
 
@@ -59,6 +60,9 @@ pub fn run(args: BenchArgs, quiet: bool) -> Result<Status> {
     Ok(interrupt.received().map_or(Status::Done, Status::Stopped))
 }
 
+/// Channels of a decoded image.
+const RGB: usize = 3;
+
 /// One run of the command.
 struct Bench<'a> {
     settings: &'a BenchSettings,
@@ -96,18 +100,24 @@ impl Bench<'_> {
     fn row(&self, subject: &Subject, images: Option<&Arc<Source>>) -> Result<Row> {
         let name = subject.variant.name;
         let peak = memory::Peak::start();
-        let model = self.model(subject).with_context(|| format!("cannot build {name}"))?;
         let size = subject.preprocessing.input_size;
-        let macs = model.macs(size).with_context(|| format!("--input-size {size} does not suit {name}"))?;
-        let mut row = Row::new(subject, self.settings, model.param_count(), macs);
+        let graph = subject.variant.network.architecture(subject.variant.num_classes, RGB).graph;
+        let macs = graph.macs(size).with_context(|| format!("--input-size {size} does not suit {name}"))?;
+        let mut row = Row::new(subject, self.settings, graph.param_count(), macs);
+        // Neither loading nor training needs the network as evaluation lays it out.
+        let evaluates = |mode: &Mode| matches!(mode, Mode::Infer | Mode::EndToEnd);
+        let evaluates = self.settings.modes.iter().any(evaluates);
+        let model = evaluates.then(|| self.model(subject)).transpose();
+        let model = model.with_context(|| format!("cannot build {name}"))?;
         for mode in &self.settings.modes {
             if self.interrupt.received().is_some() {
                 break;
             }
-            let figure = match (mode, images) {
-                (Mode::Load, Some(source)) => load::measure(self, subject, source)?,
-                (Mode::EndToEnd, Some(source)) => end_to_end::measure(self, subject, source, &model)?,
-                _ => infer::measure(self, subject, &model)?,
+            let figure = match (mode, images, &model) {
+                (Mode::Load, Some(source), _) => load::measure(self, subject, source)?,
+                (Mode::EndToEnd, Some(source), Some(model)) => end_to_end::measure(self, subject, source, model)?,
+                (Mode::Infer, _, Some(model)) => infer::measure(self, subject, model)?,
+                _ => train::measure(self, subject)?,
             };
             self.say(&format!("{name}: {} {figure}", mode.name()));
             row.set(*mode, figure);

@@ -18,6 +18,7 @@ pub struct Row {
     infer: Option<Figure>,
     load: Option<Figure>,
     end_to_end: Option<Figure>,
+    train: Option<Figure>,
     pub peak_memory_bytes: Option<u64>,
     published_top1: Option<f64>,
 }
@@ -35,6 +36,7 @@ impl Row {
             infer: None,
             load: None,
             end_to_end: None,
+            train: None,
             peak_memory_bytes: None,
             published_top1: subject.variant.published.map(|published| published.top1),
         }
@@ -45,6 +47,7 @@ impl Row {
             Mode::Infer => &mut self.infer,
             Mode::Load => &mut self.load,
             Mode::EndToEnd => &mut self.end_to_end,
+            Mode::Train => &mut self.train,
         };
         *place = Some(figure);
     }
@@ -76,7 +79,7 @@ impl Row {
 
     fn cells(&self) -> Vec<String> {
         let figure = |figure: Option<Figure>| figure.map_or_else(nothing, |figure| figure.to_string());
-        let batch = if self.infer.is_some() { self.batch_size.to_string() } else { nothing() };
+        let batch = |figure: Option<Figure>| figure.map_or_else(nothing, |_| self.batch_size.to_string());
         let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
         vec![
             self.model.to_owned(),
@@ -84,11 +87,11 @@ impl Row {
             report::grouped(self.params),
             format!("{:.3}", self.gmacs()),
             figure(self.infer),
-            batch,
+            batch(self.infer),
             figure(self.load),
             figure(self.end_to_end),
-            nothing(),
-            nothing(),
+            figure(self.train),
+            batch(self.train),
             nothing(),
             self.peak_memory_bytes.map_or_else(nothing, mib),
             self.device.clone(),
@@ -109,8 +112,8 @@ impl Row {
         let batch = |figure: Option<Figure>| figure.map(|_| self.batch_size);
         measured(&mut record, "infer", self.infer);
         record.insert("infer_batch".into(), json!(batch(self.infer)));
-        measured(&mut record, "train", None);
-        record.insert("train_batch".into(), Value::Null);
+        measured(&mut record, "train", self.train);
+        record.insert("train_batch".into(), json!(batch(self.train)));
         record.insert("max_train_batch".into(), Value::Null);
         measured(&mut record, "load", self.load);
         measured(&mut record, "e2e", self.end_to_end);
@@ -136,7 +139,7 @@ fn nothing() -> String {
     "-".to_owned()
 }
 
-/// The rows as a table. Columns of training stand empty until this version trains.
+/// The rows as a table.
 pub fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&[
         "model",
@@ -184,6 +187,7 @@ mod tests {
             infer: figure(infer),
             load: figure(load),
             end_to_end: figure(end_to_end),
+            train: None,
             peak_memory_bytes: Some(700 << 20),
             published_top1: Some(80.8),
         }

@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use super::learner::{Counts, Learner};
 use crate::checkpoint::{Checkpoint, Fresh, StateDict, Weights};
 use crate::config::{InitialWeights, TrainSettings};
-use crate::nn::{Initializer, Trainable};
+use crate::nn::{Drops, Initializer, Trainable};
 use crate::ops::Isa;
 use crate::optim::{Ema, Groups};
 
@@ -45,6 +45,7 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
         }
     };
     trainable.set_checkpointing(model.grad_checkpointing);
+    trainable.set_drops(Drops { features: model.drop, path: model.drop_path, seed: settings.seed })?;
     let frozen = &model.frozen;
     frozen.iter().enumerate().filter(|(_, frozen)| **frozen).for_each(|(at, _)| trainable.freeze(at));
     let optimization = &settings.optimization;

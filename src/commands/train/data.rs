@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
+use crate::augment::OfEpoch;
 use crate::augment::evaluation::Evaluation;
-use crate::augment::training::{Training, Workspace};
-use crate::augment::{Place, Rgb, Transform};
+use crate::augment::training::Training;
 use crate::config::{DataSource, TrainSettings};
 use crate::data::loader::{Loader, Options};
 use crate::data::sampler::Sampler;
 use crate::data::source::{self, Source};
 use crate::data::{Split, open_split};
-use crate::random::Draws;
 
 /// What a run learns from and is judged by.
 pub struct Data {
@@ -26,37 +25,14 @@ pub struct Data {
     validation_batch_size: usize,
     workers: usize,
     seed: u64,
-}
-
-/// The training transform of one epoch.
-struct OfEpoch {
-    transform: Training,
-    seed: u64,
-    epoch: u64,
-}
-
-impl Transform for OfEpoch {
-    type Room = Workspace;
-
-    fn side(&self) -> usize {
-        self.transform.side()
-    }
-
-    fn apply(&self, image: &Rgb, place: Place, room: &mut Workspace, out: &mut [u8]) {
-        let mut draws = Draws::new(self.seed, self.epoch, place.position as u64, "transform");
-        self.transform.apply(image, &mut draws, room, out);
-    }
+    /// Squares of each training image.
+    copies: usize,
 }
 
 impl Data {
     /// Opens both splits; what the user should know of them is in the second result.
     pub fn open(settings: &TrainSettings) -> Result<(Self, Vec<String>)> {
         let own = &settings.data;
-        ensure!(
-            own.aug_splits <= 1,
-            "--aug-splits {}: copies within a batch are not there yet; leave it and --jsd-loss out",
-            own.aug_splits
-        );
         let class_map = own.class_map.as_deref();
         let train = open(&own.train, Split::Train, class_map)?;
         let mut val = open(&own.val, Split::Val, class_map)?;
@@ -85,6 +61,7 @@ impl Data {
             validation_batch_size: own.validation_batch_size,
             workers: own.workers,
             seed: settings.seed,
+            copies: own.aug_splits,
         };
         Ok((opened, remarks))
     }
@@ -104,7 +81,7 @@ impl Data {
         let order = self.sampler.order(epoch);
         let start = first as usize * self.batch_size;
         let options = Options { order, start, drop_last: true, ..Options::new(self.batch_size, self.workers) };
-        let transform = OfEpoch { transform: self.transform.clone(), seed: self.seed, epoch };
+        let transform = OfEpoch { transform: self.transform.clone(), seed: self.seed, epoch, copies: self.copies };
         Loader::new(self.train.clone(), transform, options)
     }
 

@@ -56,6 +56,7 @@ impl Learner {
     /// Adds a batch's gradients, weighted by its `share` of the group.
     pub fn add(&mut self, group: &mut Group, images: Images, shape: Shape, targets: Targets, share: f64) -> Result<()> {
         let classes = self.trainable.graph().channels(self.logits);
+        self.trainable.set_batch(self.counts.batches);
         let tape = self.trainable.forward(images, shape, self.logits)?;
         let mut loss = self.criterion.loss(tape.output(), classes, targets)?;
         self.counts.batches += 1;

@@ -100,6 +100,8 @@ impl Run {
             smoothing: settings.smoothing,
             mixing: settings.augmentation.mixing,
             erasing: settings.augmentation.erasing,
+            copies: settings.data.aug_splits,
+            spare_first: settings.augmentation.spare_first,
             normalize: Normalize::new(&settings.evaluation.mean, &settings.evaluation.std),
         };
         Ok(Self {

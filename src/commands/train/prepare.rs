@@ -19,6 +19,10 @@ pub struct Preparation {
     pub smoothing: f64,
     pub mixing: Option<Mixing>,
     pub erasing: Option<RandomErasing>,
+    /// Squares of each image in a batch.
+    pub copies: usize,
+    /// Whether the first copies are never erased.
+    pub spare_first: bool,
     pub normalize: Normalize,
 }
 
@@ -35,7 +39,8 @@ pub struct Prepared<'a> {
 impl Preparation {
     /// Prepares a batch. What is random follows from the seed, the epoch and the images' positions in its order.
     pub fn prepare<'a>(&self, batch: &'a mut Batch, epoch: u64) -> Result<Prepared<'a>> {
-        let shape = Shape::new(batch.size, self.side, self.side, CHANNELS);
+        let shape = Shape::new(batch.size * self.copies, self.side, self.side, CHANNELS);
+        self.split(batch, shape);
         let soft = match &self.mixing {
             Some(mixing) => {
                 let mut draws = Draws::new(self.seed, epoch, batch.covers.start as u64, "mixing");
@@ -51,12 +56,30 @@ impl Preparation {
         Ok(Prepared { batch, floats, soft, shape })
     }
 
+    /// Brings the copies of all images together: first everything's first, then everything's second, as timm does.
+    fn split(&self, batch: &mut Batch, shape: Shape) {
+        if self.copies == 1 {
+            return;
+        }
+        let image = shape.image_len();
+        let mut pixels = vec![0; batch.pixels.len()];
+        for (at, square) in batch.pixels.chunks_exact(image).enumerate() {
+            let place = at % self.copies * batch.size + at / self.copies;
+            pixels[place * image..][..image].copy_from_slice(square);
+        }
+        batch.pixels = pixels;
+        batch.labels = batch.labels.repeat(self.copies);
+    }
+
     /// Normalises, then erases: timm's noise is of the normalised space.
     fn erase(&self, erasing: &RandomErasing, batch: &Batch, shape: Shape, epoch: u64) -> Vec<f32> {
         let mut floats = vec![0.0; shape.len()];
         self.normalize.forward(&batch.pixels, shape, 1, &mut floats);
-        for (image, &position) in floats.chunks_exact_mut(shape.image_len()).zip(&batch.positions) {
-            let mut draws = Draws::new(self.seed, epoch, position as u64, "erasing");
+        // timm spares the first half where there are no copies.
+        let spared = if self.spare_first { shape.batch / self.copies.max(2) } else { 0 };
+        for (at, image) in floats.chunks_exact_mut(shape.image_len()).enumerate().skip(spared) {
+            let place = batch.positions[at % batch.size] * self.copies + at / batch.size;
+            let mut draws = Draws::new(self.seed, epoch, place as u64, "erasing");
             for erase in erasing.draw(self.side, self.side, &mut draws) {
                 erase.apply(image, self.side);
             }

@@ -21,7 +21,10 @@ pub fn resolve(
     if args.no_aug && (args.aa.is_some() || args.reprob > 0.0) {
         warnings.push("--no-aug turns --aa and --reprob off".to_owned());
     }
-    Ok(AugmentationSettings { transform, erasing: erasing(args)?, mixing: mixing(args)? })
+    if args.no_aug && args.aug_splits > 0 {
+        return usage("--aug-splits compares copies that augmentation tells apart: leave it or --no-aug out");
+    }
+    Ok(AugmentationSettings { transform, erasing: erasing(args)?, spare_first: args.resplit, mixing: mixing(args)? })
 }
 
 fn transform(args: &AugmentationArgs, evaluation: &Preprocessing) -> Result<TrainingSettings> {

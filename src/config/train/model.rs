@@ -15,9 +15,10 @@ const BACKBONE: &str = "backbone";
 pub fn resolve(args: &ModelArgs, warnings: &mut Vec<String>) -> Result<ModelSettings> {
     let variant = variant(&args.model)?;
     let in_chans = in_chans(args.in_chans)?;
-    let drops = [("--drop", args.drop), ("--drop-path", args.drop_path.unwrap_or(0.0))];
-    if let Some((flag, share)) = drops.into_iter().find(|(_, share)| *share != 0.0) {
-        return usage(format!("{flag} {share}: {} has no such layers yet; give 0 or leave it out", variant.name));
+    let drop_path = args.drop_path.unwrap_or(0.0);
+    let drops = [("--drop", args.drop), ("--drop-path", drop_path)];
+    if let Some((flag, share)) = drops.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
+        return usage(format!("{flag} {share}: give a share from 0 up to, not including, 1"));
     }
     // Names and order of the parameters are the same for any number of classes.
     let graph = variant.network.architecture(args.num_classes.unwrap_or(variant.num_classes), in_chans).graph;
@@ -28,6 +29,8 @@ pub fn resolve(args: &ModelArgs, warnings: &mut Vec<String>) -> Result<ModelSett
         weights: weights(args, warnings)?,
         frozen: frozen(&args.freeze, graph.parameters())?,
         grad_checkpointing: args.grad_checkpointing,
+        drop: args.drop,
+        drop_path,
     })
 }
 

@@ -54,6 +54,10 @@ pub struct ModelSettings {
     pub frozen: Vec<bool>,
     /// Forget the activations within blocks and compute them again in the backward pass.
     pub grad_checkpointing: bool,
+    /// Share of the embedding that is dropped before the classifier, in [0, 1).
+    pub drop: f64,
+    /// Share of the last block's branches that are dropped, in [0, 1).
+    pub drop_path: f64,
 }
 
 /// Where the weights come from when no run is resumed. `use_ema`: from the moving average, where the file holds one.
@@ -112,6 +116,8 @@ pub enum Cifar {
 pub struct AugmentationSettings {
     pub transform: TrainingSettings,
     pub erasing: Option<RandomErasing>,
+    /// Whether nothing is erased in the first copies of `aug_splits`.
+    pub spare_first: bool,
     pub mixing: Option<Mixing>,
 }
 

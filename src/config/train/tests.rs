@@ -165,8 +165,9 @@ fn the_record_is_a_file_that_means_the_same() {
         SEED,
         "--model resnet20 --freeze layers.0,init_layer --mean 0.1,0.2,0.3 --num-classes 7 --opt adamw --opt-betas 0.8 0.9",
         "--lr-base 0.2 --grad-accum-steps 3 --cutmix-minmax 0.2 0.8 --sched multistep --decay-milestones 3 7 --log tensorboard",
-        "--no-aug --jsd-loss --aug-splits 3 --lr-noise 0.4 0.9 --clip-grad 1 --clip-mode agc --experiment a_b --resume auto",
+        "--no-aug --lr-noise 0.4 0.9 --clip-grad 1 --clip-mode agc --experiment a_b --resume auto",
         "--pretrained-path x.pth --no-initial-ema --color-jitter 0.1 0.2 0.3 --aug-repeats 3 --warmup-prefix -vb 32",
+        "--jsd-loss --aug-splits 3 --resplit --reprob 0.1 --drop 0.1 --drop-path 0.2",
     ] {
         let dir = data();
         let settings = resolved_in(dir.path(), flags).unwrap();
@@ -220,6 +221,7 @@ fn contradictions_are_wrong_usage_that_names_its_flag() {
         ("--jsd-loss --bce-loss --aug-splits 3", "--bce-loss"),
         ("--aug-splits 1", "--aug-splits 1"),
         ("--aug-splits 3 --mixup 0.1", "--mixup"),
+        ("--aug-splits 3 --no-aug", "--no-aug"),
         ("--aug-repeats 1.5", "--aug-repeats 1.5"),
         ("--cutmix-minmax 0.2", "--cutmix-minmax"),
         ("--cutmix-minmax 0.8 0.2", "--cutmix-minmax"),
@@ -244,8 +246,8 @@ fn contradictions_are_wrong_usage_that_names_its_flag() {
         ("--amp --amp-dtype bf16 --dtype f16", "--dtype f16"),
         ("--freeze body,head", "--freeze body,head"),
         ("--freeze bodi", "body.conv1"),
-        ("--drop 0.1", "--drop 0.1"),
-        ("--drop-path 0.1", "--drop-path 0.1"),
+        ("--drop 1", "--drop 1"),
+        ("--drop-path=-0.1", "--drop-path -0.1"),
         ("--drop-connect 0.1", "--drop-connect"),
         ("--pretrained", "--pretrained-path"),
         ("--clip-grad 0", "--clip-grad 0"),

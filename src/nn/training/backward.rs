@@ -7,7 +7,7 @@ use crate::nn::graph::{Norm, Op, Value};
 use crate::ops::{
     Activation, ConvSpec, LinearGradients, Saved, Shape, activation_gradient, average_pool_2x2_gradient,
     batch_norm_gradient, blur_pool_gradient, conv2d_input_gradient, conv2d_weight_gradient,
-    global_average_pool_gradient, linear_gradient,
+    global_average_pool_gradient, linear_gradient, scale_runs,
 };
 
 /// The gradient of each value, once something has given it one.
@@ -24,8 +24,8 @@ impl Trainable {
         match node.op {
             Op::Input { .. } => bail!("the input has no input"),
             Op::Conv { spec, weight, norm, activation } => {
-                let gradient =
-                    self.norm_gradient(gradient, &record, norm, activation, node.inputs.get(1), gradients)?;
+                let residual = node.inputs.get(1).map(|residual| (residual, self.dropping.scales(at, shape.batch)));
+                let gradient = self.norm_gradient(gradient, &record, norm, activation, residual, gradients)?;
                 self.conv_gradient(&spec, weight, x, shape, &gradient, input, gradients)?;
                 self.buffers.give_back(gradient);
             }
@@ -43,7 +43,10 @@ impl Trainable {
             }
             Op::SqueezeExcite { reduce, expand, activation, .. } => {
                 activation_gradient(&mut gradient, &record.output, activation);
-                self.pass_residual(node.inputs.get(1), &gradient, gradients);
+                if let Some(residual) = node.inputs.get(1) {
+                    let scales = self.dropping.scales(at, shape.batch);
+                    self.split_residual(residual, scales, &mut gradient, gradients);
+                }
                 let gate = record.gate.as_ref().context("the gate was not recorded")?;
                 let weights = [reduce, expand].map(|affine| &self.parameters[affine.weight][..]);
                 let places = [reduce.weight, reduce.bias, expand.weight, expand.bias];
@@ -57,10 +60,20 @@ impl Trainable {
                 self.accumulate(gradients, input, out);
             }
             Op::Linear { affine } => {
+                let scales = self.dropping.scales(at, shape.len());
+                let dropped = scales.as_ref().map(|scales| {
+                    let mut x = x.clone();
+                    scale_runs(&mut x, scales);
+                    x
+                });
                 let mut out = self.buffers.take(shape.len());
+                let x = dropped.as_ref().unwrap_or(x);
                 let [weight, bias] = self.gradients.get_disjoint_mut([affine.weight, affine.bias])?;
                 let into = LinearGradients { weight, bias, input: &mut out };
                 linear_gradient(&self.parameters[affine.weight], x, &gradient, shape.batch, into, self.isa)?;
+                if let Some(scales) = &scales {
+                    scale_runs(&mut out, scales);
+                }
                 self.accumulate(gradients, input, out);
             }
         }
@@ -75,14 +88,16 @@ impl Trainable {
         record: &Record,
         norm: Norm,
         activation: Activation,
-        residual: Option<&Value>,
+        residual: Option<(&Value, Option<Vec<f32>>)>,
         gradients: &mut Gradients,
     ) -> Result<Vec<f32>> {
         let statistics = record.statistics.as_ref().context("the batch's statistics were not recorded")?;
         let saved = match &record.norm_input {
             Some(norm_input) => {
                 activation_gradient(&mut gradient, &record.output, activation);
-                self.pass_residual(residual, &gradient, gradients);
+                if let Some((residual, scales)) = residual {
+                    self.split_residual(residual, scales, &mut gradient, gradients);
+                }
                 Saved::Input(norm_input)
             }
             None => Saved::Output(&record.output, activation),
@@ -120,12 +135,19 @@ impl Trainable {
         Ok(())
     }
 
-    /// A residual's gradient is the sum's.
-    fn pass_residual(&mut self, residual: Option<&Value>, gradient: &[f32], gradients: &mut Gradients) {
-        if let Some(&residual) = residual {
-            let mut copy = self.buffers.take(gradient.len());
-            copy.copy_from_slice(gradient);
-            self.accumulate(gradients, residual, copy);
+    /// A residual's gradient is the sum's; the branch's is that times the `scales` of its images.
+    fn split_residual(
+        &mut self,
+        residual: &Value,
+        scales: Option<Vec<f32>>,
+        gradient: &mut [f32],
+        gradients: &mut Gradients,
+    ) {
+        let mut copy = self.buffers.take(gradient.len());
+        copy.copy_from_slice(gradient);
+        self.accumulate(gradients, *residual, copy);
+        if let Some(scales) = scales {
+            scale_runs(gradient, &scales);
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Images, NORM_MOMENTUM, Record, Tape, Trainable};
 use crate::nn::graph::{NORM_EPSILON, Norm, Op};
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, ConvSpec, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm,
-    batch_norm_into, batch_statistics, blur_pool, global_average_pool, space_to_depth,
+    batch_norm_into, batch_statistics, blur_pool, global_average_pool, join_scaled, scale_runs, space_to_depth,
 };
 
 /// Below this a batch norm's weight has not the digits left to recover the normalised value: the error is about
@@ -49,10 +49,13 @@ impl Trainable {
         let residual = node.inputs.get(1).map(|residual| &tape.records[residual.0].output[..]);
         let mut output = self.buffers.take(tape.shapes[at].len());
         let mut record = Record::default();
+        // A branch that is dropped for some images joins its residual after the op.
+        let scales = residual.and_then(|_| self.dropping.scales(at, shape.batch));
         match node.op {
             Op::Input { .. } => bail!("the input is not computed"),
             Op::Conv { spec, weight, norm, activation } => {
-                let conv = Conv2d::new(spec, &self.parameters[weight], None, None, self.isa);
+                let conv = Conv2d::exact(spec, &self.parameters[weight], self.isa);
+                let residual = residual.map(|residual| (residual, scales));
                 return self.conv_norm(&conv, norm, activation, (x, shape), residual, output);
             }
             Op::BlurPool => blur_pool(x, shape, &mut output)?,
@@ -61,13 +64,27 @@ impl Trainable {
                 let [reduce, expand] =
                     [reduce, expand].map(|affine| [affine.weight, affine.bias].map(|id| &self.parameters[id][..]));
                 let op = SqueezeExcite::new(shape.channels, hidden, reduce, expand, self.isa);
-                record.gate = Some(op.forward(x, shape, residual, activation, &mut output)?);
+                record.gate = Some(match (residual, &scales) {
+                    (Some(residual), Some(scales)) => {
+                        let gate = op.forward(x, shape, None, Activation::Identity, &mut output)?;
+                        join_scaled(&mut output, scales, residual, activation);
+                        gate
+                    }
+                    _ => op.forward(x, shape, residual, activation, &mut output)?,
+                });
             }
             Op::GlobalAveragePool => global_average_pool(x, shape, &mut output)?,
             Op::Linear { affine } => {
                 let [weight, bias] = [affine.weight, affine.bias].map(|id| &self.parameters[id][..]);
                 let linear = Linear::new(shape.channels, node.channels, weight, Some(bias), self.isa);
-                linear.forward(x, shape.batch, Activation::Identity, &mut output)?;
+                match self.dropping.scales(at, shape.len()) {
+                    Some(scales) => {
+                        let mut x = x.to_vec();
+                        scale_runs(&mut x, &scales);
+                        linear.forward(&x, shape.batch, Activation::Identity, &mut output)?;
+                    }
+                    None => linear.forward(x, shape.batch, Activation::Identity, &mut output)?,
+                }
             }
         }
         Ok(Record { output, ..record })
@@ -79,7 +96,7 @@ impl Trainable {
         norm: Norm,
         activation: Activation,
         (x, shape): (&[f32], Shape),
-        residual: Option<&[f32]>,
+        residual: Option<(&[f32], Option<Vec<f32>>)>,
         mut output: Vec<f32>,
     ) -> Result<Record> {
         conv.forward(x, shape, None, Activation::Identity, &mut output)?;
@@ -98,7 +115,16 @@ impl Trainable {
         } else {
             let norm_input = output;
             output = self.buffers.take(norm_input.len());
-            batch_norm_into(&norm_input, &statistics, weight, bias, residual, activation, &mut output);
+            match residual {
+                Some((residual, Some(scales))) => {
+                    batch_norm_into(&norm_input, &statistics, weight, bias, None, Activation::Identity, &mut output);
+                    join_scaled(&mut output, &scales, residual, activation);
+                }
+                residual => {
+                    let residual = residual.map(|(residual, _)| residual);
+                    batch_norm_into(&norm_input, &statistics, weight, bias, residual, activation, &mut output);
+                }
+            }
             Some(norm_input)
         };
         Ok(Record { output, norm_input, statistics: Some(statistics), gate: None })

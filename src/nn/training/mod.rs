@@ -6,9 +6,11 @@
 
 mod backward;
 mod buffers;
+mod drops;
 mod forward;
 mod values;
 
+pub use drops::Drops;
 pub use values::weights_of;
 
 use std::ops::Range;
@@ -17,6 +19,7 @@ use anyhow::Result;
 use candle_nn::VarBuilder;
 
 use self::buffers::Buffers;
+use self::drops::Dropping;
 use super::graph::{Graph, Parameter, Value};
 use crate::ops::{BatchStatistics, Gate, Isa, Normalize, Shape};
 
@@ -34,6 +37,7 @@ pub struct Trainable {
     /// Convolutions whose gradient nobody wants are spared the work.
     frozen: Vec<bool>,
     checkpointing: bool,
+    dropping: Dropping,
     buffers: Buffers,
     isa: Isa,
 }
@@ -80,6 +84,7 @@ impl Trainable {
         };
         let gradients: Vec<Vec<f32>> = graph.parameters().iter().zip(&parameters).map(zeros).collect();
         Ok(Self {
+            dropping: Dropping::new(&graph, Drops::default())?,
             graph,
             normalize: Normalize::new(mean, std),
             frozen: vec![false; gradients.len()],
@@ -98,6 +103,21 @@ impl Trainable {
     /// Whether blocks are run again on the way back instead of kept.
     pub fn set_checkpointing(&mut self, on: bool) {
         self.checkpointing = on;
+    }
+
+    /// Drops these shares from the next batch on.
+    ///
+    /// # Errors
+    ///
+    /// If a share is not from 0 up to, not including, 1.
+    pub fn set_drops(&mut self, drops: Drops) -> Result<()> {
+        self.dropping = Dropping::new(&self.graph, drops)?;
+        Ok(())
+    }
+
+    /// Tells the number of the next batch in the run, from which follows what it drops.
+    pub fn set_batch(&mut self, batch: u64) {
+        self.dropping.batch = batch;
     }
 
     /// Values of the parameters, in the order of [`Graph::parameters`].

@@ -7,8 +7,10 @@ use rayon::prelude::*;
 
 use super::ConvSpec;
 use super::gather::{Backward, Forward, Gather};
+use super::outer::outer_products;
 use super::product::{Operands, Product, Strides};
-use crate::ops::kernels::{Kernel, KernelSet, OuterTile};
+use super::winograd::{self, Winograd};
+use crate::ops::kernels::{Kernel, KernelSet};
 use crate::ops::{Activation, Isa, Shape};
 
 /// Pixels whose inputs and gradients stay in the caches while all of a task's tiles pass over them.
@@ -30,8 +32,13 @@ pub fn conv2d_input_gradient(
     assert_eq!(out.len(), shape.len(), "input's gradient of {spec:?}");
     let dims = [spec.in_channels, spec.out_channels, spec.taps()];
     let strides = Strides { out_channel: spec.taps(), in_channel: spec.in_channels * spec.taps() };
-    let product = Product::pack(dims, weight, strides, None, None, isa);
     let operands = Operands { input: gradient, residual: add, activation: Activation::Identity, out };
+    if let Some(transforms) = winograd::transforms(spec, true, isa) {
+        let dims = [spec.in_channels, spec.out_channels];
+        Winograd::pack(transforms, dims, weight, strides, true, [None; 2], isa).run(operands, out_shape);
+        return Ok(());
+    }
+    let product = Product::pack(dims, weight, strides, None, None, isa);
     product.run(operands, &Backward::new(spec, shape, out_shape));
     Ok(())
 }
@@ -50,12 +57,17 @@ pub fn conv2d_weight_gradient(
     assert_eq!(input.len(), shape.len(), "input of {spec:?}");
     assert_eq!(gradient.len(), out_shape.len(), "output's gradient of {spec:?}");
     assert_eq!(out.len(), spec.weight_shape().iter().product::<usize>(), "weight's gradient of {spec:?}");
+    let isa = isa.exact();
+    if let Some(transforms) = winograd::transforms(spec, true, isa) {
+        winograd::weight_gradient(transforms, spec, input, shape, gradient, out, isa);
+        return Ok(());
+    }
     let outer = Outer {
         spec,
         input,
         gradient,
         gather: Forward::new(spec, shape, out_shape),
-        kernels: KernelSet::new(isa.exact(), spec.out_channels).panels(spec.out_channels),
+        kernels: KernelSet::new(isa, spec.out_channels).panels(spec.out_channels),
         zeros: vec![0.0; spec.in_channels],
     };
     // [taps][in_channels][out_channels], the order in which the kernel writes.
@@ -110,32 +122,9 @@ impl Outer<'_> {
                     None => self.zeros.as_ptr(),
                 });
             }
-            let mut first_output = 0;
-            for kernel in &self.kernels {
-                let mut channel = channels.start;
-                while channel < channels.end {
-                    // The last of the kernel's sizes is 1, which fits while the loop runs.
-                    let Some(outer) = kernel.outer.iter().find(|outer| outer.rows <= channels.end - channel) else {
-                        break;
-                    };
-                    // SAFETY: each of `inputs` points to `in_channels` values, of which the tile reads `outer.rows` from
-                    // `channel`; the gradient has a row of `stride` values for each of the block's pixels; `out` has
-                    // a row of as many for each of `channels`.
-                    unsafe {
-                        (outer.run)(&OuterTile {
-                            pixels: inputs.len(),
-                            inputs: inputs.as_ptr(),
-                            first_input: channel,
-                            gradient: self.gradient.as_ptr().add(block * stride + first_output),
-                            stride,
-                            out: out.as_mut_ptr().add((channel - channels.start) * stride + first_output),
-                            channels: kernel.panel.min(stride - first_output),
-                        });
-                    }
-                    channel += outer.rows;
-                }
-                first_output += kernel.panel;
-            }
+            let gradients = &self.gradient[block * stride..][..inputs.len() * stride];
+            // SAFETY: each of `inputs` points to `in_channels` values.
+            unsafe { outer_products(&self.kernels, &inputs, channels.clone(), gradients, stride, out) };
         }
     }
 }

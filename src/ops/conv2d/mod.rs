@@ -2,8 +2,10 @@
 
 mod backward;
 mod gather;
+mod outer;
 mod product;
 mod spec;
+mod winograd;
 
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
 pub use spec::ConvSpec;
@@ -12,21 +14,52 @@ use anyhow::Result;
 
 use self::gather::Forward;
 use self::product::{Operands, Product, Strides};
+use self::winograd::{Transforms, Winograd};
 use super::{Activation, Isa, Shape};
 
 /// A convolution with its weights laid out for the processor.
 pub struct Conv2d {
     spec: ConvSpec,
-    product: Product,
+    method: Method,
+}
+
+/// How it is computed.
+enum Method {
+    Direct(Product),
+    Winograd(Winograd),
 }
 
 impl Conv2d {
-    /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint. Each output channel is
-    /// multiplied by its `scale` and then raised by its `shift`.
+    /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint, for evaluation: results may
+    /// be off by 1e-5 of the largest. Each output channel is multiplied by its `scale` and then raised by its `shift`.
     pub fn new(spec: ConvSpec, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>, isa: Isa) -> Self {
-        let dims = [spec.out_channels, spec.in_channels, spec.taps()];
+        Self::by(winograd::transforms(&spec, false, isa), spec, weight, [scale, shift], isa)
+    }
+
+    /// As [`Self::new`], for training: rounds as a plain sum does.
+    pub fn exact(spec: ConvSpec, weight: &[f32], isa: Isa) -> Self {
+        Self::by(winograd::transforms(&spec, true, isa), spec, weight, [None; 2], isa)
+    }
+
+    fn by(
+        transforms: Option<&'static Transforms>,
+        spec: ConvSpec,
+        weight: &[f32],
+        [scale, shift]: [Option<&[f32]>; 2],
+        isa: Isa,
+    ) -> Self {
         let strides = Strides { out_channel: spec.in_channels * spec.taps(), in_channel: spec.taps() };
-        Self { spec, product: Product::pack(dims, weight, strides, scale, shift, isa) }
+        let method = match transforms {
+            Some(transforms) => {
+                let dims = [spec.out_channels, spec.in_channels];
+                Method::Winograd(Winograd::pack(transforms, dims, weight, strides, false, [scale, shift], isa))
+            }
+            None => {
+                let dims = [spec.out_channels, spec.in_channels, spec.taps()];
+                Method::Direct(Product::pack(dims, weight, strides, scale, shift, isa))
+            }
+        };
+        Self { spec, method }
     }
 
     pub fn spec(&self) -> &ConvSpec {
@@ -45,7 +78,11 @@ impl Conv2d {
         let out_shape = self.spec.output(shape)?;
         assert_eq!(input.len(), shape.len(), "input of {:?}", self.spec);
         assert_eq!(out.len(), out_shape.len(), "output of {:?}", self.spec);
-        self.product.run(Operands { input, residual, activation, out }, &Forward::new(&self.spec, shape, out_shape));
+        let operands = Operands { input, residual, activation, out };
+        match &self.method {
+            Method::Direct(product) => product.run(operands, &Forward::new(&self.spec, shape, out_shape)),
+            Method::Winograd(winograd) => winograd.run(operands, shape),
+        }
         Ok(())
     }
 }

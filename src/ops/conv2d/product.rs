@@ -57,15 +57,29 @@ pub(super) struct Operands<'a> {
 
 /// The operands as pointers that a parallel loop's tasks share.
 #[derive(Clone, Copy)]
-struct Pointers {
-    input: *const f32,
-    residual: *const f32,
-    out: *mut f32,
+pub(super) struct Pointers {
+    pub input: *const f32,
+    /// Null for none.
+    pub residual: *const f32,
+    pub out: *mut f32,
 }
 
-// SAFETY: `input` and `residual` are only read; tasks write disjoint parts of `out` (see `Product::run`).
+// SAFETY: `input` and `residual` are only read; tasks write disjoint parts of `out` (see `Product::run`, `Winograd::run`).
 unsafe impl Send for Pointers {}
 unsafe impl Sync for Pointers {}
+
+impl Pointers {
+    pub fn new(input: &[f32], residual: Option<&[f32]>, out: &mut [f32]) -> Self {
+        let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        Self { input: input.as_ptr(), residual, out: out.as_mut_ptr() }
+    }
+
+    /// Residual and output from a channel on.
+    pub fn at_channel(self, channel: usize) -> Self {
+        let residual = if self.residual.is_null() { self.residual } else { self.residual.wrapping_add(channel) };
+        Self { residual, out: self.out.wrapping_add(channel), ..self }
+    }
+}
 
 impl Product {
     /// Packs a weight tensor. Each output channel is multiplied by its `scale` and then raised by its `shift`.
@@ -81,14 +95,7 @@ impl Product {
         let set = KernelSet::new(isa, out_channels);
         let is_bf16 = isa == Isa::Avx512Bf16;
         let words = if is_bf16 { in_channels.div_ceil(2) } else { in_channels };
-        let mut first = 0;
-        let mut places = Vec::new();
-        for kernel in set.panels(out_channels) {
-            let channels = kernel.panel.min(out_channels - first);
-            places.push((kernel, first, channels));
-            first += channels;
-        }
-        let panels = places.into_par_iter().map(|(kernel, first_channel, channels)| {
+        let panels = places(set, out_channels).into_par_iter().map(|(kernel, first_channel, channels)| {
             let mut weights = vec![0.0; taps * words * kernel.panel];
             let mut shifts = vec![0.0; kernel.panel];
             for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
@@ -116,11 +123,7 @@ impl Product {
         assert!(residual.is_none_or(|residual| residual.len() == out.len()));
         let in_pixels = input.len() / self.in_channels;
         let paired = self.is_bf16.then(|| pairs(input, self.in_channels));
-        let pointers = Pointers {
-            input: paired.as_deref().unwrap_or(input).as_ptr(),
-            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
-            out: out.as_mut_ptr(),
-        };
+        let pointers = Pointers::new(paired.as_deref().unwrap_or(input), residual, out);
         let tiles = pixels.div_ceil(self.set.rows);
         let (block, groups) = self.tasks(tiles, in_pixels);
         (0..tiles.div_ceil(block) * groups).into_par_iter().with_max_len(1).for_each(|task| {
@@ -203,6 +206,17 @@ impl Product {
             }
         }
     }
+}
+
+/// The panels of a layer: each one's kernel, its first output channel and how many it has.
+pub(super) fn places(set: &KernelSet, out_channels: usize) -> Vec<(Kernel, usize, usize)> {
+    let mut first = 0;
+    let place = |kernel: Kernel| {
+        let channels = kernel.panel.min(out_channels - first);
+        first += channels;
+        (kernel, first - channels, channels)
+    };
+    set.panels(out_channels).into_iter().map(place).collect()
 }
 
 /// Writes an output channel's weights of a tap, one a word or two.
