@@ -25,6 +25,10 @@ mod random;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
 
+use memory::Memory;
+use tresnet::ops::cuda::{Element, Graph, Region, Upload, activation};
+use tresnet::ops::{Activation, Shape};
+
 every_check!(place::is_there);
 
 #[test]
@@ -33,4 +37,48 @@ fn more_memory_than_there_is_is_refused_with_both_numbers() {
         let refused = format!("{:#}", place::gpu().arena(1 << 50).err().unwrap());
         assert!(refused.starts_with("out of GPU memory: 1125899906842624 bytes wanted, "), "{refused}");
     }
+}
+
+#[test]
+fn a_recorded_graph_computes_on_what_its_buffers_hold_when_it_is_launched() {
+    if !place::is_there() {
+        return;
+    }
+    let shape = Shape::new(1, 7, 13, 24);
+    let [left, right] = ["left", "right"].map(|name| compare::values(name, shape.len(), Element::F32));
+    let (first, second) = (Memory::floats(&left), Memory::floats(&right));
+    let add = || activation::add(Element::F32, shape, [&first, &second], Activation::Identity, &first);
+    let mut graph = Graph::record(place::gpu(), || place::gpu().launch(&add()?)).unwrap();
+    assert_eq!(first.read_floats(), left, "recording is not running");
+    graph.launch().unwrap();
+    graph.launch().unwrap();
+    let expected: Vec<f32> = left.iter().zip(&right).map(|(left, right)| left + right + right).collect();
+    assert_eq!(first.read_floats(), expected);
+}
+
+#[test]
+fn batches_arrive_in_their_order_however_many_are_on_their_way() {
+    if !place::is_there() {
+        return;
+    }
+    let shape = Shape::new(1, 7, 13, 24);
+    let bytes = shape.len() * 4;
+    let mut upload = Upload::new(place::gpu(), bytes).unwrap();
+    let sum = Memory::floats(&vec![0.0; shape.len()]);
+    for batch in 0..20 {
+        let fill = |host: &mut [u8]| {
+            host.chunks_exact_mut(4).for_each(|chunk| chunk.copy_from_slice(&(batch as f32).to_le_bytes()));
+            Ok(())
+        };
+        // 2 * sum + batch tells every order from every other.
+        let consume = |input: &Region| {
+            let twice = activation::add(Element::F32, shape, [&sum, &sum], Activation::Identity, &sum)?;
+            let next = activation::add(Element::F32, shape, [&sum, input], Activation::Identity, &sum)?;
+            place::gpu().launch(&twice)?;
+            place::gpu().launch(&next)
+        };
+        upload.send(place::gpu(), bytes, fill, consume).unwrap();
+    }
+    let expected = (0..20).fold(0.0, |sum: f32, batch| 2.0 * sum + batch as f32);
+    assert!(sum.read_floats().iter().all(|value| *value == expected));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use cudarc::driver::result::{launch_kernel, mem_get_info, memcpy_dtoh_async, memcpy_htod_async};
@@ -19,6 +19,8 @@ pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     kernels: HashMap<&'static str, CudaFunction>,
+    /// While a graph is recorded: the regions of what was launched.
+    recorded: Mutex<Option<Vec<Region>>>,
 }
 
 impl Device {
@@ -44,7 +46,7 @@ impl Device {
                 kernels.insert(*kernel, function);
             }
         }
-        Ok(Self { context, stream, kernels })
+        Ok(Self { context, stream, kernels, recorded: Mutex::default() })
     }
 
     /// The stream that everything runs in.
@@ -114,7 +116,27 @@ impl Device {
                 &mut pointers,
             )
         };
+        self.touch(launch.regions());
         result.map_err(|error| explain(error, launch))
+    }
+
+    /// Says that something put into the stream works on these regions, so that a graph being recorded keeps them.
+    /// Launches say so themselves.
+    pub fn touch(&self, regions: &[Region]) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recorded) = recorded.as_mut() {
+            recorded.extend_from_slice(regions);
+        }
+    }
+
+    /// From here on, regions are kept.
+    pub(super) fn keep_regions(&self) {
+        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// Those kept since.
+    pub(super) fn kept_regions(&self) -> Vec<Region> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Waits until everything launched so far has run.

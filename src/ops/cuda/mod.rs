@@ -13,6 +13,8 @@ pub mod conv2d;
 pub mod cross_entropy;
 #[cfg(feature = "cuda")]
 mod device;
+#[cfg(feature = "cuda")]
+mod graph;
 mod launch;
 pub mod linear;
 #[cfg(feature = "cuda")]
@@ -23,10 +25,16 @@ pub mod normalize;
 pub mod optimizer;
 pub mod pool;
 pub mod squeeze_excite;
+#[cfg(feature = "cuda")]
+mod upload;
 
 pub use columns::image_splits;
 #[cfg(feature = "cuda")]
 pub use device::Device;
+#[cfg(feature = "cuda")]
+pub use graph::Graph;
 pub use launch::{ALIGNMENT, Argument, BLOCK, Element, Launch, Region, padded};
 #[cfg(feature = "cuda")]
 pub use memory::Arena;
+#[cfg(feature = "cuda")]
+pub use upload::Upload;
