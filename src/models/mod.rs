@@ -1,6 +1,9 @@
 //! The networks: a family is a file, a variant is a row that carries its preprocessing.
 
+pub mod efficientnet;
+mod inverted_residual;
 mod kwargs;
+pub mod mixnet;
 mod model;
 pub mod resnet;
 pub mod torch_resnet;
@@ -16,7 +19,7 @@ use anyhow::{Result, bail};
 /// Every variant, family by family.
 pub fn variants() -> impl Iterator<Item = &'static Variant> {
     let families =
-        [tresnet::VARIANTS, resnet::VARIANTS, torch_resnet::VARIANTS];
+        [tresnet::VARIANTS, resnet::VARIANTS, efficientnet::VARIANTS, mixnet::VARIANTS, torch_resnet::VARIANTS];
     families.into_iter().flatten()
 }
 
