@@ -36,8 +36,9 @@ pub struct Baseline {
     rooms: [Room; 3],
 }
 
-/// Bytes of a buffer that are kept for the next picture.
-const KEPT: usize = 64 << 20;
+/// Most bytes of a file, and most samples of its components, that are decoded here: room is kept, and beyond this
+/// libjpeg-turbo needs less of it.
+const MOST: usize = 64 << 20;
 
 impl Baseline {
     /// Decodes the rectangle that `wanted` names for the picture's width and height into its place in `image`; what
@@ -47,7 +48,7 @@ impl Baseline {
     ///
     /// When the rectangle leaves the picture: the caller's mistake.
     pub fn decode(&mut self, bytes: &[u8], wanted: impl Fn(usize, usize) -> Region, image: &mut Rgb) -> Option<()> {
-        let header = markers::read(bytes)?;
+        let header = markers::read(bytes).filter(|_| bytes.len() <= MOST)?;
         self.stream.fill(header.data)?;
         let numbers = self.prepare_tables(&header)?;
         let (width, height) = (header.width, header.height);
@@ -59,7 +60,7 @@ impl Baseline {
         let mut ways = [Upsampling::new(width, height, 1, 1); 3];
         for ((way, component), plane) in ways.iter_mut().zip(header.components()).zip(&mut self.planes) {
             *way = Upsampling::new(width, height, most.0 / component.across, most.1 / component.down);
-            plane.prepare(way.columns(&columns), way.rows(&rows));
+            plane.prepare(way.columns(&columns), way.rows(&rows), MOST)?;
         }
         scan::decode(&header, &self.stream, &self.pairs, numbers, &mut self.planes)?;
 
@@ -81,8 +82,6 @@ impl Baseline {
                 _ => colour::from_ycbcr(first, second, third, to),
             }
         }
-        self.stream.shrink(KEPT);
-        self.planes.iter_mut().for_each(|plane| plane.shrink(KEPT));
         Some(())
     }
 

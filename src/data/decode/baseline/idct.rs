@@ -35,6 +35,9 @@ pub fn flat(first: i16) -> u8 {
 
 /// The samples of a block of coefficients in rows, times `quantisation`.
 pub fn transform(block: &[i16; 64], quantisation: &[i16; 64]) -> Samples {
+    if block[1..].iter().all(|&coefficient| coefficient == 0) {
+        return [[flat(block[0].wrapping_mul(quantisation[0])); 8]; 8];
+    }
     let mut rows = [[0; 8]; 8];
     for (row, (values, factors)) in rows.iter_mut().zip(block.chunks_exact(8).zip(quantisation.chunks_exact(8))) {
         for (value, (&coefficient, &factor)) in row.iter_mut().zip(values.iter().zip(factors)) {

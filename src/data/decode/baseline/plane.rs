@@ -23,14 +23,18 @@ fn blocks(samples: Range<usize>) -> Range<usize> {
 }
 
 impl Plane {
-    /// Makes room for the blocks that hold the samples of these columns and rows.
-    pub fn prepare(&mut self, columns: Range<usize>, rows: Range<usize>) {
+    /// Makes room for the blocks that hold the samples of these columns and rows; none where they are more than `most`.
+    pub fn prepare(&mut self, columns: Range<usize>, rows: Range<usize>, most: usize) -> Option<()> {
         (self.columns, self.rows) = (blocks(columns), blocks(rows));
         self.pitch = self.columns.len() * BLOCK;
         let length = self.pitch * self.rows.len() * BLOCK;
+        if length > most {
+            return None;
+        }
         if self.samples.len() < length {
             self.samples.resize(length, 0);
         }
+        Some(())
     }
 
     /// Sets the block of a column and a row that are kept.
@@ -49,12 +53,5 @@ impl Plane {
     pub fn row(&self, row: usize, columns: Range<usize>) -> &[u8] {
         let start = (row - self.rows.start * BLOCK) * self.pitch + columns.start - self.columns.start * BLOCK;
         &self.samples[start..][..columns.len()]
-    }
-
-    /// Gives the memory back where it is more than `most` bytes.
-    pub fn shrink(&mut self, most: usize) {
-        if self.samples.capacity() > most {
-            self.samples = Vec::new();
-        }
     }
 }

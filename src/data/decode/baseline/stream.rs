@@ -67,13 +67,6 @@ impl Stream {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-
-    /// Gives the memory back where it is more than `most` bytes.
-    pub fn shrink(&mut self, most: usize) {
-        if self.bytes.capacity() > most {
-            self.bytes = Vec::new();
-        }
-    }
 }
 
 /// Copies the bytes before the first 0xff and returns their number; none where there is none.
