@@ -1,7 +1,7 @@
 //! What a loader does to every picture, whichever transform it was given.
 
-use super::{Region, Rgb};
 use super::training::{Training, Workspace};
+use super::{Region, Rgb};
 use crate::random::Draws;
 
 /// Which picture of a pass over the data.

@@ -27,7 +27,7 @@ fn pictures() -> Vec<(String, Vec<u8>, Rgb)> {
 
 /// Transforms every picture whole and with its region alone; returns how often that was less than the picture.
 fn compare(transform: &impl Transform, places: usize) -> usize {
-    let side = transform.side();
+    let bytes_out = transform.copies() * transform.side() * transform.side() * 3;
     let (mut decoder, mut parts) = (Decoder::default(), 0);
     for (name, bytes, whole) in pictures() {
         for position in 0..places {
@@ -38,7 +38,7 @@ fn compare(transform: &impl Transform, places: usize) -> usize {
             decoder.decode(&bytes, |width, height| transform.region(width, height, place), &mut part).unwrap();
             assert_eq!((part.width, part.height), (whole.width, whole.height), "{name}");
             parts += usize::from(part.pixels != whole.pixels);
-            let [mut expected, mut found] = [vec![0; side * side * 3], vec![0; side * side * 3]];
+            let [mut expected, mut found] = [vec![0; bytes_out], vec![0; bytes_out]];
             transform.apply(&whole, place, &mut Default::default(), &mut expected);
             transform.apply(&part, place, &mut Default::default(), &mut found);
             assert!(found == expected, "{name} at {position}, {region:?}");
@@ -66,11 +66,11 @@ fn an_evaluation_sees_what_it_saw_of_the_whole_picture() {
 
 #[test]
 fn training_sees_what_it_saw_of_the_whole_picture() {
-    for no_aug in [false, true] {
+    for (no_aug, copies) in [(false, 1), (true, 1), (false, 3)] {
         let policy = Some("rand-m9-mstd0.5-inc1".to_owned());
         let settings = TrainingSettings { auto_augment: policy, no_aug, ..TrainingSettings::default() };
         let transform = Training::new(&settings, 32, [0.5; 3]).unwrap();
-        let parts = compare(&OfEpoch { transform, seed: 42, epoch: 3, copies: 1 }, 6);
+        let parts = compare(&OfEpoch { transform, seed: 42, epoch: 3, copies }, 6);
         assert!(parts > 40, "{parts}: hardly anything was left out");
     }
 }
