@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 use crate::checkpoint::{Checkpoint, Fresh, Weights};
-use crate::models::{Model, Place, Variant, find};
+use crate::models::{Model, ModelKwargs, Place, Request, Variant, find};
 use crate::nn::Initializer;
 use crate::ops::Isa;
 
@@ -23,6 +23,8 @@ pub struct ModelOptions {
     pub num_classes: Option<usize>,
     /// Channels of an image. Default: the checkpoint's, else 3.
     pub in_chans: Option<usize>,
+    /// What else the network is told; each family heeds some of it.
+    pub kwargs: ModelKwargs,
     /// Subtracted from RGB in [0, 1]. Default: the network's own.
     pub mean: Option<[f32; 3]>,
     /// Divides what is left. Default: the network's own.
@@ -94,5 +96,6 @@ fn build(
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::bf16().filter(|_| options.bf16).unwrap_or_else(Isa::detect);
     let place = options.cuda.map_or(Place::Cpu(isa), Place::Cuda);
-    Model::new(variant, num_classes, in_chans.unwrap_or(3), mean, std, weights, place)
+    let request = Request { num_classes, in_chans: in_chans.unwrap_or(3), kwargs: options.kwargs };
+    Model::new(variant, &request, mean, std, weights, place)
 }

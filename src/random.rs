@@ -2,6 +2,7 @@
 //! nor the order of the work changes a result, and a resumed run needs no stored generator.
 
 mod draws;
+mod gauss;
 
 pub use draws::Draws;
 

@@ -8,6 +8,8 @@ mod random;
 
 #[path = "checkpoints/binding.rs"]
 mod binding;
+#[path = "checkpoints/families.rs"]
+mod families;
 #[path = "checkpoints/forms.rs"]
 mod forms;
 #[path = "checkpoints/hostile.rs"]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tresnet::models::variants;
+use tresnet::models::{Request, variants};
 use tresnet::nn::Use;
 use tresnet::ops::cudnn::{ConvPlan, Library, PlanCache, PlanOptions, Planner, Role, Target};
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Fusion, Shape};
@@ -29,14 +29,23 @@ fn target() -> Option<Target> {
     }
 }
 
-/// Each problem of every network, once, with the networks that have it.
+/// Each problem of every network, once, with the networks that have it. Networks that a device has no kernels for yet
+/// are named with the reason.
 fn problems() -> BTreeMap<String, (ConvProblem, Vec<&'static str>)> {
     let mut problems = BTreeMap::new();
     for variant in variants() {
-        let graph = variant.network.architecture(variant.num_classes, 3).graph;
+        let graph = variant.network.architecture(&Request::new(variant.num_classes, 3)).unwrap().graph;
         let image = Shape::new(BATCH, variant.input_size, variant.input_size, 3);
         for purpose in [Use::Evaluation, Use::Training] {
-            for problem in graph.conv_problems(image, purpose).unwrap() {
+            let found = match graph.conv_problems(image, purpose) {
+                Ok(found) => found,
+                Err(error) => {
+                    assert!(error.to_string().ends_with("on a GPU yet"), "{}: {error:#}", variant.name);
+                    println!("left out for {purpose:?}: {}: {error}", variant.name);
+                    continue;
+                }
+            };
+            for problem in found {
                 let (_, networks) = problems.entry(problem.to_string()).or_insert((problem, Vec::new()));
                 if networks.last() != Some(&variant.name) {
                     networks.push(variant.name);
@@ -102,7 +111,7 @@ fn line(name: &str, plan: &anyhow::Result<ConvPlan>, networks: &[&str], seconds:
 
 /// A small problem with `activation` behind it.
 fn small(activation: Activation) -> ConvProblem {
-    let spec = ConvSpec { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1 };
+    let spec = ConvSpec::new(64, 64, 3, 1);
     let pass = ConvPass::Forward { residual: false, activation };
     ConvProblem { spec, input: Shape::new(2, 14, 14, 64), pass }
 }

@@ -1,6 +1,8 @@
 //! Networks against PyTorch: the same formula's weights and pixels, logits and features from
 //! `tests/fixtures/models/` (made by `scripts/fixtures/models.py`).
 
+#[path = "models/families.rs"]
+mod families;
 #[path = "common/formula.rs"]
 mod formula;
 #[path = "common/random.rs"]
@@ -12,16 +14,22 @@ use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use tresnet::models::tresnet::TResNet;
-use tresnet::models::{Architecture, Config, Model, find, variants};
+use tresnet::models::{Architecture, Config, Model, ModelKwargs, Request, Variant, find, variants};
 use tresnet::nn::Network;
 use tresnet::ops::Isa;
 
-/// The formula as a source of weights.
-struct Formula;
+/// The formula as a source of weights, with a factor of the kernels.
+struct Formula {
+    gain: f32,
+}
 
 impl SimpleBackend for Formula {
     fn get(&self, shape: Shape, name: &str, _: Init, _: DType, device: &Device) -> candle_core::Result<Tensor> {
-        Tensor::from_vec(formula::value(name, shape.dims()), shape, device)
+        let mut values = formula::value(name, shape.dims());
+        if shape.rank() == 4 {
+            values.iter_mut().for_each(|value| *value *= self.gain);
+        }
+        Tensor::from_vec(values, shape, device)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
@@ -34,16 +42,24 @@ impl SimpleBackend for Formula {
 }
 
 fn formula_weights() -> VarBuilder<'static> {
-    VarBuilder::from_backend(Box::new(Formula), DType::F32, Device::Cpu)
+    weights_with_gain(1.0)
+}
+
+fn weights_with_gain(gain: f32) -> VarBuilder<'static> {
+    VarBuilder::from_backend(Box::new(Formula { gain }), DType::F32, Device::Cpu)
 }
 
 fn images(batch: usize, side: usize, channels: usize) -> Tensor {
     Tensor::from_vec(formula::pixels(batch, side, channels), (batch, side, side, channels), &Device::Cpu).unwrap()
 }
 
-fn reference(name: &str) -> Tensor {
+fn references() -> HashMap<String, Tensor> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/reference.safetensors");
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap().remove(name).unwrap()
+    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+}
+
+fn reference(name: &str) -> Tensor {
+    references().remove(name).unwrap_or_else(|| panic!("the fixtures hold no {name}"))
 }
 
 /// max |a - b| <= 1e-4 max |b|
@@ -59,10 +75,19 @@ fn assert_agrees_within(ours: &Tensor, name: &str, share: f32) {
     assert!(difference <= share * scale, "{name} differs by {difference}, of {scale}");
 }
 
+/// A network by its name and its arguments, as the fixtures spell both: `ResNet20 shortcut=A`.
+fn named(name: &str) -> (&'static Variant, ModelKwargs) {
+    let mut words = name.split(' ');
+    (find(words.next().unwrap()).unwrap(), ModelKwargs::parse(words).unwrap())
+}
+
+fn model(variant: &'static Variant, request: &Request, weights: &VarBuilder) -> Model {
+    Model::new(variant, request, [0.0; 3], [1.0; 3], weights, Isa::detect()).unwrap()
+}
+
 fn assert_model_agrees(name: &str) {
     let variant = find(name).unwrap();
-    let model =
-        Model::new(variant, variant.num_classes, 3, [0.0; 3], [1.0; 3], &formula_weights(), Isa::detect()).unwrap();
+    let model = model(variant, &Request::new(variant.num_classes, 3), &formula_weights());
     let images = images(2, variant.input_size, 3);
     assert_agrees(&model.forward(&images).unwrap(), &format!("{name}.logits"));
     assert_agrees(&model.features(&images).unwrap(), &format!("{name}.features"));
@@ -112,7 +137,7 @@ fn resnet164_with_its_bottlenecks_gives_the_logits_of_pytorch() {
 const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 4, basic_stages: 2 };
 
 fn tiny(in_chans: usize) -> (Network, Architecture) {
-    let Architecture { graph, features, logits } = TINY.architecture(5, in_chans);
+    let Architecture { graph, features, logits } = TINY.architecture(&Request::new(5, in_chans)).unwrap();
     let (mean, std) = (vec![0.0; in_chans], vec![1.0; in_chans]);
     let network = Network::bind(graph.clone(), &formula_weights(), &mean, &std, Isa::detect()).unwrap();
     (network, Architecture { graph, features, logits })
@@ -170,27 +195,44 @@ fn an_image_of_other_channels_is_refused() {
 fn bf16_products_move_logits_by_less_than_two_per_cent() {
     let Some(isa) = Isa::bf16() else { return };
     let variant = find("tresnet_m").unwrap();
-    let model = Model::new(variant, 1000, 3, [0.0; 3], [1.0; 3], &formula_weights(), isa).unwrap();
+    let model = Model::new(variant, &Request::new(1000, 3), [0.0; 3], [1.0; 3], &formula_weights(), isa).unwrap();
     assert_agrees_within(&model.forward(&images(2, 224, 3)).unwrap(), "tresnet_m.logits", 2e-2);
 }
 
 #[test]
-fn parameters_and_macs_are_those_of_the_references() {
+fn parameters_macs_activations_and_layers_are_those_of_the_references() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/counts.json");
     let counts: HashMap<String, HashMap<String, u64>> =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert!(counts.len() >= 12, "{} networks", counts.len());
-    for (name, counts) in counts {
-        let variant = find(&name).unwrap();
-        let graph = variant.network.architecture(variant.num_classes, 3).graph;
-        for (key, expected) in counts {
-            let counted = match key.strip_prefix("macs_") {
-                Some(size) => graph.macs(size.parse().unwrap()).unwrap(),
+    for (name, counts) in &counts {
+        let (variant, kwargs) = named(name);
+        let request = Request { kwargs, ..Request::new(variant.num_classes, 3) };
+        let graph = variant.architecture(&request).unwrap().graph;
+        for (key, &expected) in counts {
+            let counted = match key.split_once('_') {
+                Some(("macs", side)) => graph.macs(side.parse().unwrap()).unwrap(),
+                Some((_, side)) => graph.activations(side.parse().unwrap()).unwrap(),
+                None if key == "layers" => graph.layer_count() as u64,
                 None => graph.param_count() as u64,
             };
             assert_eq!(counted, expected, "{key} of {name}");
         }
     }
+    // Names with a point or a size are other weights or inputs of a network that is counted.
+    let own = variants().filter(|variant| !variant.name.contains('.') && !variant.name.ends_with("_448"));
+    let uncounted = own.filter(|v| std::iter::once(&v.name).chain(v.aliases).all(|name| !counts.contains_key(*name)));
+    assert_eq!(uncounted.map(|variant| variant.name).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_argument_that_a_network_does_not_heed_is_named_with_those_it_does() {
+    let (variant, kwargs) = named("resnet50 width=2");
+    let error = variant.architecture(&Request { kwargs, ..Request::new(1000, 3) }).err().unwrap();
+    let error = format!("{error:#}");
+    assert!(error.contains("resnet50") && error.contains("no width") && error.contains("zero_init"), "{error}");
+    let (variant, kwargs) = named("ResNet50 drop_rate=0.1");
+    let error = variant.architecture(&Request { kwargs, ..Request::new(1000, 3) }).err().unwrap();
+    assert!(format!("{error:#}").contains("bottlenecks have no dropout"), "{error:#}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod crops;
 mod loading;
 #[path = "preprocessing/passes.rs"]
 mod passes;
+#[path = "preprocessing/regions.rs"]
+mod regions;
 #[path = "preprocessing/sources.rs"]
 mod sources;
 #[path = "preprocessing/splits.rs"]

@@ -24,7 +24,7 @@ use tresnet::nn::Parameter;
 
 /// The parameters of a network with ten classes.
 fn parameters(model: &str) -> Vec<Parameter> {
-    let architecture = models::find(model).unwrap().network.architecture(10, 3);
+    let architecture = models::find(model).unwrap().architecture(&models::Request::new(10, 3)).unwrap();
     architecture.graph.parameters().to_vec()
 }
 

@@ -7,6 +7,8 @@ mod drops;
 mod execution;
 #[path = "common/formula.rs"]
 mod formula;
+#[path = "training/gradients.rs"]
+mod gradients;
 #[path = "training/parity.rs"]
 mod parity;
 #[path = "common/random.rs"]

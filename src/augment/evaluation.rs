@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::resize::{Resizer, Window};
-use super::{Place, Rgb, Transform};
+use super::{Place, Region, Rgb, Transform};
 use crate::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 
 /// From any picture to the square that a network is evaluated on.
@@ -50,7 +50,16 @@ impl Evaluation {
         self.side
     }
 
-    /// Writes the `[side, side, 3]` bytes that the network sees of `image` into `out`.
+    /// The rectangle that [`Evaluation::apply`] looks at in a picture of `width` x `height`, neither of them 0.
+    pub fn region(&self, width: usize, height: usize) -> Region {
+        let resized = self.resized(width, height);
+        let (across, down) = (Axis::centred(resized.0, self.side), Axis::centred(resized.1, self.side));
+        let window = Window { columns: across.kept, rows: down.kept };
+        window.sources((width, height), resized, self.interpolation)
+    }
+
+    /// Writes the `[side, side, 3]` bytes that the network sees of `image` into `out`. Around [`Evaluation::region`] the
+    /// picture may hold anything.
     ///
     /// # Panics
     ///
@@ -80,6 +89,10 @@ impl Transform for Evaluation {
 
     fn side(&self) -> usize {
         self.side
+    }
+
+    fn region(&self, width: usize, height: usize, _: Place) -> Region {
+        self.region(width, height)
     }
 
     fn apply(&self, image: &Rgb, _: Place, resizer: &mut Resizer, out: &mut [u8]) {

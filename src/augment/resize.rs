@@ -15,7 +15,7 @@ mod x86;
 use std::ops::Range;
 
 use self::taps::Taps;
-use super::View;
+use super::{Region, View};
 use crate::preprocessing::Interpolation;
 
 /// Bytes a pixel.
@@ -26,6 +26,16 @@ const CHANNELS: usize = 3;
 pub struct Window {
     pub columns: Range<usize>,
     pub rows: Range<usize>,
+}
+
+impl Window {
+    /// The rectangle that this window of a picture resized from `from` to `to` (widths and heights) is made of: what
+    /// lies around it plays no part.
+    pub fn sources(&self, from: (usize, usize), to: (usize, usize), filter: Interpolation) -> Region {
+        let columns = taps::needed(from.0, to.0, &self.columns, filter);
+        let rows = taps::needed(from.1, to.1, &self.rows, filter);
+        Region { left: columns.start, top: rows.start, width: columns.len(), height: rows.len() }
+    }
 }
 
 /// Lines of pixels, `pitch` bytes from one to the next.

@@ -113,10 +113,10 @@ impl Training {
     }
 
     /// The rectangle that [`Training::apply`] will look at in a picture of `width` x `height`, given the same draws:
-    /// a decoder may leave out the rest of the rows.
+    /// a decoder may leave out the rest.
     pub fn region(&self, width: usize, height: usize, draws: &Draws) -> Region {
         match &self.course {
-            Course::Plain(_) => Region { left: 0, top: 0, width, height },
+            Course::Plain(evaluation) => evaluation.region(width, height),
             Course::Augmented(augmentation) => augmentation.crop.region(width, height, &mut draws.clone()),
         }
     }

@@ -1,7 +1,7 @@
 //! What a loader does to every picture, whichever transform it was given.
 
-use super::Rgb;
 use super::training::{Training, Workspace};
+use super::{Region, Rgb};
 use crate::random::Draws;
 
 /// Which picture of a pass over the data.
@@ -27,7 +27,14 @@ pub trait Transform: Send + Sync {
         1
     }
 
-    /// Writes the `[copies, side, side, 3]` bytes that the network sees of `image` into `out`.
+    /// The rectangle that [`Transform::apply`] looks at in a picture of `width` x `height`, neither of them 0: nothing
+    /// else of it need be decoded.
+    fn region(&self, width: usize, height: usize, _place: Place) -> Region {
+        Region { left: 0, top: 0, width, height }
+    }
+
+    /// Writes the `[copies, side, side, 3]` bytes that the network sees of `image` into `out`. Around
+    /// [`Transform::region`] the picture may hold anything.
     ///
     /// # Panics
     ///
@@ -61,6 +68,10 @@ impl Transform for OfEpoch {
 
     fn copies(&self) -> usize {
         self.copies
+    }
+
+    fn region(&self, width: usize, height: usize, place: Place) -> Region {
+        self.transform.region(width, height, &self.draws(place))
     }
 
     fn apply(&self, image: &Rgb, place: Place, workspace: &mut Workspace, out: &mut [u8]) {

@@ -1,5 +1,5 @@
-//! Who names what how. Networks here ask for canonical names: timm's for TResNet, torch-resnet's own for its
-//! networks; a file of another layout is renamed to them.
+//! Who names what how. Networks here ask for canonical names: timm's, and torch-resnet's own for its networks; a file
+//! of another layout is renamed to them.
 
 use std::fmt;
 
@@ -14,6 +14,11 @@ pub enum Layout {
     TorchResnet,
     /// torchvision's ResNets, and timm's, which share their names.
     Torchvision,
+    /// EfficientNets and MixNets as timm saves them.
+    TimmEfficientNet,
+    /// EfficientNets B0 to B4 as torchvision saves them. (The norms of its larger ones have another epsilon than
+    /// timm's: read as these they would be a little off.)
+    TorchvisionEfficientNet,
     Unknown,
 }
 
@@ -46,6 +51,11 @@ impl Layout {
             Self::TorchResnet
         } else if any(|name| name.starts_with("layer1.0.conv1.")) {
             Self::Torchvision
+        } else if any(|name| name.starts_with("conv_stem.")) {
+            Self::TimmEfficientNet
+        } else if any(|name| name.starts_with("features.1.0.block.")) && !any(|name| name.starts_with("features.7.2."))
+        {
+            Self::TorchvisionEfficientNet
         } else {
             Self::Unknown
         }
@@ -58,11 +68,14 @@ impl Layout {
         if name.ends_with(".filt") || name.ends_with("num_batches_tracked") {
             return Role::Unused;
         }
-        if self != Self::OriginalTresnet {
-            return Role::Weight(name.to_owned());
-        }
-        let renamed = from_original(name).unwrap_or_else(|| name.to_owned());
-        if renamed.ends_with(".bn.weight") { Role::AbnWeight(renamed) } else { Role::Weight(renamed) }
+        let renamed = match self {
+            Self::OriginalTresnet => from_original(name),
+            Self::TorchvisionEfficientNet => from_torchvision(name),
+            _ => None,
+        };
+        let renamed = renamed.unwrap_or_else(|| name.to_owned());
+        let is_abn = self == Self::OriginalTresnet && renamed.ends_with(".bn.weight");
+        if is_abn { Role::AbnWeight(renamed) } else { Role::Weight(renamed) }
     }
 
     /// The canonical name of the head's weight, of shape [classes, features].
@@ -70,6 +83,7 @@ impl Layout {
         match self {
             Self::OriginalTresnet | Self::Timm => "head.fc.weight",
             Self::TorchResnet => "head.weight",
+            Self::TimmEfficientNet | Self::TorchvisionEfficientNet => "classifier.weight",
             Self::Torchvision | Self::Unknown => "fc.weight",
         }
     }
@@ -79,13 +93,16 @@ impl Layout {
         self.head().trim_end_matches("weight")
     }
 
-    /// The canonical name of the first convolution's weight, and how many of its input channels one channel of an
-    /// image becomes (16 where 4 x 4 pixels become channels first).
-    pub(super) fn stem(self) -> (&'static str, usize) {
+    /// The canonical names that the first convolution's weight may have, and how many of its input channels one
+    /// channel of an image becomes (16 where 4 x 4 pixels become channels first).
+    pub(super) fn stem(self) -> (&'static [&'static str], usize) {
         match self {
-            Self::OriginalTresnet | Self::Timm => ("body.conv1.conv.weight", 16),
-            Self::TorchResnet => ("init_layer.0.weight", 1),
-            Self::Torchvision | Self::Unknown => ("conv1.weight", 1),
+            Self::OriginalTresnet | Self::Timm => (&["body.conv1.conv.weight"], 16),
+            // Before the activation moved forward the stem was a sequence.
+            Self::TorchResnet => (&["init_layer.0.weight", "init_layer.weight"], 1),
+            Self::TimmEfficientNet | Self::TorchvisionEfficientNet => (&["conv_stem.weight"], 1),
+            // The stem of three convolutions is a sequence too.
+            Self::Torchvision | Self::Unknown => (&["conv1.weight", "conv1.0.weight"], 1),
         }
     }
 }
@@ -94,9 +111,9 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::OriginalTresnet => "original TResNet",
-            Self::Timm => "timm",
+            Self::Timm | Self::TimmEfficientNet => "timm",
             Self::TorchResnet => "torch-resnet",
-            Self::Torchvision => "torchvision",
+            Self::Torchvision | Self::TorchvisionEfficientNet => "torchvision",
             Self::Unknown => "unknown",
         })
     }
@@ -124,6 +141,35 @@ fn from_original(name: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("{}.{unit}.{leaf}", head.join(".")))
+}
+
+/// torchvision numbers an EfficientNet's layers, and counts the stem as a stage; the first stage's blocks do not widen
+/// and so are a layer shorter. `None` for the names of other networks.
+fn from_torchvision(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    Some(match parts[..] {
+        ["features", "0", "0", leaf] => format!("conv_stem.{leaf}"),
+        ["features", "0", "1", leaf] => format!("bn1.{leaf}"),
+        ["features", "8", "0", leaf] => format!("conv_head.{leaf}"),
+        ["features", "8", "1", leaf] => format!("bn2.{leaf}"),
+        ["classifier", "1", leaf] => format!("classifier.{leaf}"),
+        ["features", stage, block, "block", layer, unit, leaf] => {
+            let stage: usize = stage.parse().ok()?;
+            let unit = match (stage, layer, unit) {
+                (1, "1", "fc1") | (2.., "2", "fc1") => "se.conv_reduce",
+                (1, "1", "fc2") | (2.., "2", "fc2") => "se.conv_expand",
+                (1, "0", "0") | (2.., "1", "0") => "conv_dw",
+                (1, "2", "0") | (2.., "0", "0") => "conv_pw",
+                (1, "0", "1") | (2.., "0", "1") => "bn1",
+                (1, "2", "1") | (2.., "1", "1") => "bn2",
+                (2.., "3", "0") => "conv_pwl",
+                (2.., "3", "1") => "bn3",
+                _ => return None,
+            };
+            format!("blocks.{}.{block}.{unit}.{leaf}", stage.checked_sub(1)?)
+        }
+        _ => return None,
+    })
 }
 
 fn is_unit(part: &str) -> bool {
@@ -161,12 +207,36 @@ mod tests {
     }
 
     #[test]
+    fn torchvisions_efficientnets_are_timms_by_other_names() {
+        for (torchvision, timm) in [
+            ("features.0.0.weight", "conv_stem.weight"),
+            ("features.0.1.running_mean", "bn1.running_mean"),
+            ("features.1.0.block.0.0.weight", "blocks.0.0.conv_dw.weight"),
+            ("features.1.0.block.1.fc2.bias", "blocks.0.0.se.conv_expand.bias"),
+            ("features.1.0.block.2.1.weight", "blocks.0.0.bn2.weight"),
+            ("features.4.2.block.0.0.weight", "blocks.3.2.conv_pw.weight"),
+            ("features.4.2.block.1.1.bias", "blocks.3.2.bn2.bias"),
+            ("features.4.2.block.3.0.weight", "blocks.3.2.conv_pwl.weight"),
+            ("features.8.1.weight", "bn2.weight"),
+            ("classifier.1.bias", "classifier.bias"),
+        ] {
+            let role = Layout::TorchvisionEfficientNet.role(torchvision);
+            assert_eq!(role, Role::Weight(timm.to_owned()), "{torchvision}");
+        }
+    }
+
+    #[test]
     fn layouts_are_recognised_from_their_names() {
         for (names, layout) in [
             (&["module.body.conv1.0.weight"][..], Layout::OriginalTresnet),
             (&["body.layer1.0.se.fc1.weight", "module.body.conv1.conv.weight"], Layout::Timm),
             (&["_orig_mod.module.init_layer.0.weight", "head.weight"], Layout::TorchResnet),
             (&["conv1.weight", "layer1.0.conv1.weight"], Layout::Torchvision),
+            (&["conv1.0.weight", "layer1.0.conv1.weight", "layer1.0.se.fc1.weight"], Layout::Torchvision),
+            (&["module.conv_stem.weight", "blocks.0.0.conv_dw.weight"], Layout::TimmEfficientNet),
+            (&["init_layer.weight", "norm.weight"], Layout::TorchResnet),
+            (&["features.1.0.block.0.0.weight", "features.7.1.block.0.0.weight"], Layout::TorchvisionEfficientNet),
+            (&["features.1.0.block.0.0.weight", "features.7.2.block.0.0.weight"], Layout::Unknown),
             (&["encoder.weight"], Layout::Unknown),
         ] {
             assert_eq!(Layout::recognise(names.iter().copied()), layout);

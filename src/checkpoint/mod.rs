@@ -19,6 +19,7 @@ mod checksum;
 mod element;
 mod layouts;
 mod metadata;
+mod optimizer_state;
 mod pickle;
 mod pth_legacy;
 mod pth_zip;
@@ -41,6 +42,7 @@ use anyhow::{Context, Result};
 pub use bind::{Binding, Fresh};
 pub use element::ElementType;
 pub use layouts::Layout;
+use optimizer_state::OptimizerState;
 pub use resume::{ResumeFiles, ResumeState, Resumed, RunProgress, Scaler, TimmState, Unfinished};
 pub use save::{Best, History, Recorded, TensorFile};
 use sniff::Kind;
@@ -57,6 +59,7 @@ pub struct Checkpoint {
     format: Format,
     dicts: Vec<StateDict>,
     metadata: Vec<(String, String)>,
+    optimizer: Option<OptimizerState>,
     reader: Arc<Reader>,
 }
 
@@ -96,24 +99,27 @@ impl Checkpoint {
     fn parse(name: &str, source: Source) -> Result<Self> {
         let source = Arc::new(source);
         let len = source.len();
-        let (format, dicts, metadata, reader) = match sniff::kind(&source)? {
+        let (format, dicts, metadata, optimizer, reader) = match sniff::kind(&source)? {
             Kind::Zip => {
                 let mut archive = pth_zip::Archive::open(&source)?;
                 let pickle = archive.pickle()?;
                 let dicts = state_dict::find(&pickle, len, |id| archive.storage(id))?;
-                (Format::PytorchZip, dicts, metadata::scalars(&pickle), archive.into_reader())
+                let optimizer = OptimizerState::find(&pickle, len, |id| archive.storage(id))?;
+                (Format::PytorchZip, dicts, metadata::scalars(&pickle), optimizer, archive.into_reader())
             }
             Kind::Legacy => {
                 let legacy = pth_legacy::Legacy::open(&source)?;
                 let dicts = state_dict::find(&legacy.pickle, len, |id| legacy.storage(id))?;
-                (Format::PytorchLegacy, dicts, metadata::scalars(&legacy.pickle), legacy.into_reader())
+                let optimizer = OptimizerState::find(&legacy.pickle, len, |id| legacy.storage(id))?;
+                (Format::PytorchLegacy, dicts, metadata::scalars(&legacy.pickle), optimizer, legacy.into_reader())
             }
             Kind::Safetensors => {
                 let file = safetensors::open(&source)?;
-                (Format::Safetensors, file.tensors.by_section(), file.metadata, Reader { source, archive: None })
+                let reader = Reader { source, archive: None };
+                (Format::Safetensors, file.tensors.by_section(), file.metadata, None, reader)
             }
         };
-        Ok(Self { name: name.to_owned(), format, dicts, metadata, reader: Arc::new(reader) })
+        Ok(Self { name: name.to_owned(), format, dicts, metadata, optimizer, reader: Arc::new(reader) })
     }
 
     pub fn format(&self) -> Format {

@@ -74,8 +74,8 @@ impl Weights {
 
     /// How many channels an input image has, where the first convolution says.
     pub fn in_chans(&self) -> Option<usize> {
-        let (stem, channels) = self.layout.stem();
-        let inputs = *self.shape(stem)?.get(1)?;
+        let (stems, channels) = self.layout.stem();
+        let inputs = *stems.iter().find_map(|stem| self.shape(stem))?.get(1)?;
         (inputs % channels == 0).then_some(inputs / channels)
     }
 

@@ -21,6 +21,10 @@ pub struct InferArgs {
     /// Architecture; `tresnet models` lists them
     #[arg(long, visible_alias = "model", value_name = "NAME", default_value = "tresnet_m")]
     pub model_name: String,
+    /// What else the network is told, as name=value: small_images, width, shortcut (A, B, C or conv); each family
+    /// heeds some of them
+    #[arg(long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',')]
+    pub model_kwargs: Vec<String>,
     /// Number of classes [default: what the checkpoint's head says]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub num_classes: Option<usize>,

@@ -99,6 +99,7 @@ fn model(settings: &InferSettings) -> Result<Model> {
     }
     let options = ModelOptions {
         num_classes: settings.num_classes,
+        kwargs: settings.kwargs,
         mean: Some(settings.preprocessing.mean),
         std: Some(settings.preprocessing.std),
         bf16: settings.runtime.dtype == DType::BF16,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Status;
 use crate::cli::{ModelsArgs, UsageError};
-use crate::models::{self, Variant};
+use crate::models::{self, Request, Variant};
 use crate::report::{self, Record, Table};
 
 /// Channels of the published networks' images.
@@ -22,6 +22,7 @@ pub fn run(args: &ModelsArgs) -> Result<Status> {
         "model",
         ">params",
         ">GMACs",
+        ">M activations",
         ">input",
         ">classes",
         "resize",
@@ -29,6 +30,7 @@ pub fn run(args: &ModelsArgs) -> Result<Status> {
         "mean",
         "std",
         ">top-1",
+        ">top-5",
     ]);
     for variant in chosen {
         let (cells, record) = row(variant).with_context(|| format!("cannot describe {}", variant.name))?;
@@ -39,22 +41,25 @@ pub fn run(args: &ModelsArgs) -> Result<Status> {
 }
 
 fn row(variant: &Variant) -> Result<(Vec<String>, Record)> {
-    let graph = variant.network.architecture(variant.num_classes, RGB).graph;
+    let graph = variant.architecture(&Request::new(variant.num_classes, RGB))?.graph;
     let preprocessing = variant.preprocessing(variant.preset, variant.input_size);
     let gmacs = graph.macs(variant.input_size)? as f64 / 1e9;
+    let activations = graph.activations(variant.input_size)?;
     let (top1, top5) = variant.published.map(|published| (published.top1, published.top5)).unzip();
     let (mean, std) = (triple(preprocessing.mean), triple(preprocessing.std));
     let cells = vec![
         variant.name.to_owned(),
         report::grouped(graph.param_count()),
         format!("{gmacs:.3}"),
+        format!("{:.2}", activations as f64 / 1e6),
         variant.input_size.to_string(),
         variant.num_classes.to_string(),
         format!("{} {}", preprocessing.resize_mode, preprocessing.crop_pct),
         preprocessing.interpolation.to_string(),
         mean.join(" "),
         std.join(" "),
-        top1.map_or_else(|| "-".to_owned(), |top1| top1.to_string()),
+        share(top1),
+        share(top5),
     ];
     let record = json!({
         "model": variant.name,
@@ -62,6 +67,7 @@ fn row(variant: &Variant) -> Result<(Vec<String>, Record)> {
         "aliases": variant.aliases,
         "params": graph.param_count(),
         "gmacs": gmacs,
+        "activations": activations,
         "input_size": variant.input_size,
         "num_classes": variant.num_classes,
         "preset": variant.preset.to_string(),
@@ -74,6 +80,11 @@ fn row(variant: &Variant) -> Result<(Vec<String>, Record)> {
         "published_top5": top5,
     });
     Ok((cells, report::record(record)))
+}
+
+/// Per cent, or a dash where nothing was published.
+fn share(published: Option<f64>) -> String {
+    published.map_or_else(|| "-".to_owned(), |share| share.to_string())
 }
 
 /// The f64 that is written with the same digits: 0.485, where a plain conversion gives 0.48500001430511475.
@@ -141,7 +152,7 @@ mod tests {
     fn every_model_has_a_row() {
         for variant in models::variants() {
             let (cells, record) = row(variant).unwrap();
-            assert_eq!(cells.len(), 10);
+            assert_eq!(cells.len(), 12);
             assert!(record["gmacs"].as_f64().is_some_and(|gmacs| gmacs > 0.0), "{}", variant.name);
             assert!(record["params"].is_u64());
         }

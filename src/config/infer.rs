@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::{CPU_BATCH_SIZE, in_chans, interpolation, numbers, runtime, usage, variant, workers};
+use super::{
+    CPU_BATCH_SIZE, as_usage, in_chans, interpolation, model_kwargs, numbers, runtime, usage, variant, workers,
+};
 use crate::cli::{InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::metrics::ScoreKind;
-use crate::models::Variant;
+use crate::models::{ModelKwargs, Request, Variant};
 use crate::preprocessing::{Preprocessing, Preset, ResizeMode};
 use crate::runtime::Runtime;
 
 /// Everything that `tresnet infer` needs to know.
 pub struct InferSettings {
     pub variant: &'static Variant,
+    /// What else the network is told.
+    pub kwargs: ModelKwargs,
     pub preset: Preset,
     pub preprocessing: Preprocessing,
     pub val_dir: PathBuf,
@@ -57,9 +61,12 @@ impl InferSettings {
             Some(PresetFlag::Timm) => Preset::Timm,
             None => variant.preset,
         };
-        in_chans(args.in_chans)?;
+        let kwargs = model_kwargs(&args.model_kwargs)?;
+        let request = Request { kwargs, ..Request::new(variant.num_classes, in_chans(args.in_chans)?) };
+        as_usage(variant.architecture(&request).context("--model-kwargs"))?;
         Ok(Self {
             variant,
+            kwargs,
             preset,
             preprocessing: preprocessing(&args.preprocessing, variant, preset)?,
             val_dir: args.val_dir,
@@ -175,6 +182,13 @@ mod tests {
     }
 
     #[test]
+    fn a_networks_arguments_are_read() {
+        let settings = resolved("--model ResNet18 --model-kwargs small_images=True width=2").unwrap();
+        let expected = ModelKwargs { small_images: Some(true), width: Some(2), ..ModelKwargs::default() };
+        assert_eq!(settings.kwargs, expected);
+    }
+
+    #[test]
     fn contradictions_are_wrong_usage() {
         for flags in [
             "--model-name tresnet_q",
@@ -183,6 +197,8 @@ mod tests {
             "--crop-pct 1.5",
             "--input-size 448 --crop-pct 0.9",
             "--in-chans 1",
+            "--model-kwargs width=2",
+            "--model-name resnet20 --model-kwargs width=two",
             "--predictions a.csv --results-file a.csv",
             "--device cuda:0",
         ] {

@@ -8,10 +8,10 @@ mod train;
 
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cli::{InterpolationFlag, RuntimeArgs, UsageError};
-use crate::models::{self, Variant};
+use crate::models::{self, ModelKwargs, Variant};
 use crate::ops::Isa;
 use crate::preprocessing::Interpolation;
 use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
@@ -62,6 +62,11 @@ fn interpolation(flag: InterpolationFlag) -> Interpolation {
 /// The row of a model's name.
 fn variant(name: &str) -> Result<&'static Variant> {
     as_usage(models::find(name))
+}
+
+/// What `--model-kwargs` says.
+fn model_kwargs(words: &[String]) -> Result<ModelKwargs> {
+    as_usage(ModelKwargs::parse(words.iter().map(String::as_str)).context("--model-kwargs"))
 }
 
 /// Threads of the loader. `0`, PyTorch's word for "no worker process", is one thread here.

@@ -3,6 +3,7 @@
 //! The kind is read from the bytes, since data sets hold PNG files named `.JPEG`. An EXIF orientation is ignored and
 //! alpha is dropped, not blended, as PIL does both.
 
+mod baseline;
 mod gif;
 mod jpeg;
 mod jpeg_stream;
@@ -14,7 +15,8 @@ use std::panic::{self, AssertUnwindSafe};
 use anyhow::{Result, anyhow, bail, ensure};
 use image::ImageFormat;
 
-use crate::augment::Rgb;
+use self::baseline::Baseline;
+use crate::augment::{Region, Rgb};
 
 /// Beyond this many pixels Pillow takes a header for an attack: twice its `Image.MAX_IMAGE_PIXELS`.
 pub const MOST_PIXELS: u64 = 2 * (1024 * 1024 * 1024 / 4 / 3);
@@ -52,19 +54,40 @@ const SIGNATURES: [(&[u8], Kind); 14] = [
 ///
 /// # Errors
 ///
-/// A short reason, without the file's name: empty, not an image, cut off, corrupt, or too large to be honest. What
-/// `image` then holds is of no use.
+/// Those of [`Decoder::decode`].
 pub fn decode(bytes: &[u8], image: &mut Rgb) -> Result<()> {
-    // Decoders are written against hostile bytes, yet one that panics must cost one file, not the run.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| match Kind::of(bytes) {
-        Kind::Jpeg => jpeg::decode(bytes, image),
-        Kind::Gif => gif::decode(bytes, image),
-        Kind::Other(format) => raster::decode(bytes, format, image),
-        Kind::Foreign(name) => bail!("{name}; JPEG, PNG, BMP, GIF and WebP are read"),
-        Kind::Unknown if bytes.is_empty() => bail!("the file is empty"),
-        Kind::Unknown => bail!("not an image"),
-    }));
-    decoded.unwrap_or_else(|_| Err(anyhow!("corrupt: its decoder gave up")))
+    Decoder::default().decode(bytes, |width, height| Region { left: 0, top: 0, width, height }, image)
+}
+
+/// Decodes pictures one after another, in room that it keeps.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    baseline: Baseline,
+}
+
+impl Decoder {
+    /// Decodes of `bytes` at least the rectangle that `wanted` names for a width and a height into its place in `image`,
+    /// whose buffer is used again. What that holds around the rectangle has no meaning.
+    ///
+    /// # Errors
+    ///
+    /// A short reason, without the file's name: empty, not an image, cut off, corrupt, or too large to be honest. What
+    /// `image` then holds is of no use. The rectangle changes nothing about it.
+    pub fn decode(&mut self, bytes: &[u8], wanted: impl Fn(usize, usize) -> Region, image: &mut Rgb) -> Result<()> {
+        // Decoders are written against hostile bytes, yet one that panics must cost one file, not the run.
+        let decoded = panic::catch_unwind(AssertUnwindSafe(|| match Kind::of(bytes) {
+            Kind::Jpeg => match self.baseline.decode(bytes, wanted, image) {
+                Some(()) => Ok(()),
+                None => jpeg::decode(bytes, image),
+            },
+            Kind::Gif => gif::decode(bytes, image),
+            Kind::Other(format) => raster::decode(bytes, format, image),
+            Kind::Foreign(name) => bail!("{name}; JPEG, PNG, BMP, GIF and WebP are read"),
+            Kind::Unknown if bytes.is_empty() => bail!("the file is empty"),
+            Kind::Unknown => bail!("not an image"),
+        }));
+        decoded.unwrap_or_else(|_| Err(anyhow!("corrupt: its decoder gave up")))
+    }
 }
 
 impl Kind {

@@ -22,9 +22,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use self::class_map::ClassMap;
 use self::listing::Labelled;
-use super::decode::{self, decode};
+use super::decode::{self, Decoder};
 use super::{Skipped, Split};
-use crate::augment::Rgb;
+use crate::augment::{Region, Rgb};
 
 /// Larger files are not read: the largest honest picture, uncompressed, is not larger.
 const MOST_BYTES: u64 = decode::MOST_PIXELS * 8;
@@ -47,6 +47,22 @@ pub struct Source {
     skipped: Vec<Skipped>,
     remarks: Vec<String>,
     storage: Storage,
+}
+
+/// Room in which pictures are read one after another.
+#[derive(Debug, Default)]
+pub struct Reader {
+    bytes: Vec<u8>,
+    decoder: Decoder,
+}
+
+impl Reader {
+    /// Gives the memory of a file back that was longer than `most` bytes.
+    pub fn shrink(&mut self, most: usize) {
+        if self.bytes.capacity() > most {
+            self.bytes = Vec::new();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -134,17 +150,24 @@ impl Source {
         &self.remarks
     }
 
-    /// Reads sample number `index` as a picture, through `bytes`; the room of both is used again.
+    /// Reads of sample number `index` at least the rectangle that `wanted` names for a width and a height into its
+    /// place in `image`; what that holds around the rectangle has no meaning.
     ///
     /// # Errors
     ///
-    /// A short reason, without the path: those of [`Source::read`] and of [`decode`](decode::decode).
-    pub fn load(&self, index: usize, bytes: &mut Vec<u8>, image: &mut Rgb) -> Result<()> {
-        self.read(index, bytes)?;
+    /// A short reason, without the path: those of [`Source::read`] and of [`Decoder::decode`].
+    pub fn load(
+        &self,
+        index: usize,
+        wanted: impl Fn(usize, usize) -> Region,
+        reader: &mut Reader,
+        image: &mut Rgb,
+    ) -> Result<()> {
+        self.read(index, &mut reader.bytes)?;
         match &self.storage {
-            Storage::Folder | Storage::Tar { .. } => decode(bytes, image),
+            Storage::Folder | Storage::Tar { .. } => reader.decoder.decode(&reader.bytes, wanted, image),
             Storage::Cifar(_) => {
-                cifar::interleave(bytes, image);
+                cifar::interleave(&reader.bytes, image);
                 Ok(())
             }
         }

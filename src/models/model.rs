@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
-use super::Variant;
+use super::{Request, Variant};
 use crate::nn::{DeviceNetwork, Graph, Network, Value};
 use crate::ops::Isa;
 
@@ -37,22 +37,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// Builds `variant` for `num_classes` and images of `in_chans` channels, with the parameters that `weights` hands
-    /// out, on `place`. `mean` and `std` normalise RGB in [0, 1]; images of other than three channels take their averages.
-    #[allow(clippy::too_many_arguments)]
+    /// Builds `variant` as `request` asks, with the parameters that `weights` hands out, on `place`. `mean` and `std`
+    /// normalise RGB in [0, 1]; images of other than three channels take their averages.
     pub fn new(
         variant: &'static Variant,
-        num_classes: usize,
-        in_chans: usize,
+        request: &Request,
         mean: [f32; 3],
         std: [f32; 3],
         weights: &VarBuilder,
         place: impl Into<Place>,
     ) -> Result<Self> {
+        let &Request { num_classes, in_chans, .. } = request;
         ensure!(num_classes > 0, "a classifier needs at least one class");
         ensure!(in_chans > 0, "a network needs at least one input channel");
         ensure!(std.iter().all(|std| *std > 0.0), "every standard deviation must be positive, got {std:?}");
-        let architecture = variant.network.architecture(num_classes, in_chans);
+        let architecture = variant.architecture(request)?;
         let channels = |values: [f32; 3]| match in_chans {
             3 => values.to_vec(),
             _ => vec![values.iter().sum::<f32>() / 3.0; in_chans],

@@ -3,10 +3,11 @@
 //! A space-to-depth stem, anti-aliased downsampling, leaky ReLUs, squeeze-excite in the first three stages; basic
 //! blocks in the first two, bottlenecks in the others. Parameters bear timm's names.
 
+use anyhow::Result;
 use candle_nn::Init;
 
-use super::variant::{Architecture, Config, Published, Variant};
-use crate::nn::{ConvNorm, Graph, Value};
+use super::variant::{Architecture, Config, Request, Variant, top};
+use crate::nn::{ConvLayer, Graph, SqueezeExciteLayer, Value, torch_default};
 use crate::ops::Activation;
 use crate::preprocessing::{Interpolation, Preset};
 
@@ -81,19 +82,19 @@ const PAPER: Variant = Variant {
 };
 const TIMM: Variant = Variant { preset: Preset::Timm, ..PAPER };
 
-const fn top(top1: f64, top5: f64) -> Option<Published> {
-    Some(Published { top1, top5 })
-}
-
 impl Config for TResNet {
     fn family(&self) -> &'static str {
         "tresnet"
     }
 
-    fn architecture(&self, num_classes: usize, in_chans: usize) -> Architecture {
-        let (mut graph, image) = Graph::new(in_chans, 4);
-        let stem = ConvNorm { kernel: 3, activation: STEM_ACTIVATION, ..layer("body.conv1", self.width) };
-        let mut x = graph.conv_norm(image, stem);
+    fn kwargs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn architecture(&self, request: &Request) -> Result<Architecture> {
+        let (mut graph, image) = Graph::new(request.in_chans, 4);
+        let stem = ConvLayer { kernels: &[3], activation: STEM_ACTIVATION, ..layer("body.conv1", self.width) };
+        let mut x = graph.conv(image, stem);
         for (stage, &blocks) in self.blocks.iter().enumerate() {
             for block in 0..blocks {
                 let block = Block {
@@ -110,8 +111,9 @@ impl Config for TResNet {
             }
         }
         let features = graph.global_average_pool(x);
-        let logits = graph.linear(features, "head.fc", num_classes, Init::Randn { mean: 0.0, stdev: 0.01 });
-        Architecture { graph, features, logits }
+        let init = [Init::Randn { mean: 0.0, stdev: 0.01 }, torch_default(graph.channels(features))];
+        let logits = graph.linear(features, "head.fc", request.num_classes, init);
+        Ok(Architecture { graph, features, logits })
     }
 }
 
@@ -126,36 +128,40 @@ impl Block {
     fn basic(&self, graph: &mut Graph, input: Value) -> Value {
         let shortcut = self.shortcut(graph, input, self.planes);
         let x = self.conv_blur(graph, input, "conv1");
-        let last = ConvNorm { kernel: 3, norm_init: 0.0, ..layer(&self.path("conv2"), self.planes) };
+        let last = ConvLayer { kernels: &[3], norm_init: 0.0, ..layer(&self.path("conv2"), self.planes) };
         if self.squeeze_excite {
-            let x = graph.conv_norm(x, last);
+            let x = graph.conv(x, last);
             let hidden = (self.planes / 4).max(64);
-            graph.squeeze_excite(x, &self.path("se"), hidden, Some(shortcut), Activation::Relu)
+            let gate = SqueezeExciteLayer::new(&self.path("se"), hidden);
+            graph.squeeze_excite(
+                x,
+                SqueezeExciteLayer { residual: Some(shortcut), activation: Activation::Relu, ..gate },
+            )
         } else {
-            graph.conv_norm(x, ConvNorm { residual: Some(shortcut), activation: Activation::Relu, ..last })
+            graph.conv(x, ConvLayer { residual: Some(shortcut), activation: Activation::Relu, ..last })
         }
     }
 
     fn bottleneck(&self, graph: &mut Graph, input: Value) -> Value {
         let out_channels = EXPANSION * self.planes;
         let shortcut = self.shortcut(graph, input, out_channels);
-        let reduce = ConvNorm { activation: BLOCK_ACTIVATION, ..layer(&self.path("conv1"), self.planes) };
-        let x = graph.conv_norm(input, reduce);
+        let reduce = ConvLayer { activation: BLOCK_ACTIVATION, ..layer(&self.path("conv1"), self.planes) };
+        let x = graph.conv(input, reduce);
         let mut x = self.conv_blur(graph, x, "conv2");
         if self.squeeze_excite {
             let hidden = (EXPANSION * self.planes / 8).max(64);
-            x = graph.squeeze_excite(x, &self.path("se"), hidden, None, Activation::Identity);
+            x = graph.squeeze_excite(x, SqueezeExciteLayer::new(&self.path("se"), hidden));
         }
         let expand = layer(&self.path("conv3"), out_channels);
-        let expand = ConvNorm { residual: Some(shortcut), activation: Activation::Relu, norm_init: 0.0, ..expand };
-        graph.conv_norm(x, expand)
+        let expand = ConvLayer { residual: Some(shortcut), activation: Activation::Relu, norm_init: 0.0, ..expand };
+        graph.conv(x, expand)
     }
 
     /// A 3x3 convolution at full resolution, then, where the block strides, a blur-pool.
     fn conv_blur(&self, graph: &mut Graph, input: Value, name: &str) -> Value {
         let path = self.path(name);
         let x =
-            graph.conv_norm(input, ConvNorm { kernel: 3, activation: BLOCK_ACTIVATION, ..layer(&path, self.planes) });
+            graph.conv(input, ConvLayer { kernels: &[3], activation: BLOCK_ACTIVATION, ..layer(&path, self.planes) });
         if self.stride == 2 { graph.blur_pool(x) } else { x }
     }
 
@@ -169,7 +175,7 @@ impl Block {
             1 => (input, self.path("downsample.0")),
             _ => (graph.average_pool_2x2(input), self.path("downsample.1")),
         };
-        graph.conv_norm(x, layer(&path, out_channels))
+        graph.conv(x, layer(&path, out_channels))
     }
 
     fn path(&self, name: &str) -> String {
@@ -178,6 +184,6 @@ impl Block {
 }
 
 /// A 1x1 convolution with batch norm alone, to be altered by its user. timm names the two `<path>.conv` and `<path>.bn`.
-fn layer(path: &str, out_channels: usize) -> ConvNorm {
-    ConvNorm::new(format!("{path}.conv"), format!("{path}.bn"), out_channels)
+fn layer(path: &str, out_channels: usize) -> ConvLayer {
+    ConvLayer::normed(format!("{path}.conv"), format!("{path}.bn"), out_channels)
 }

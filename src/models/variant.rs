@@ -1,5 +1,8 @@
 //! One row of the table of networks.
 
+use anyhow::{Context, Result};
+
+use super::kwargs::ModelKwargs;
 use crate::nn::{Graph, Value};
 use crate::preprocessing::{Interpolation, Preprocessing, Preset, ResizeMode};
 
@@ -12,13 +15,35 @@ pub struct Architecture {
     pub logits: Value,
 }
 
+/// What a network is made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request {
+    pub num_classes: usize,
+    /// Channels of an image.
+    pub in_chans: usize,
+    pub kwargs: ModelKwargs,
+}
+
+impl Request {
+    /// The network as its row says.
+    pub fn new(num_classes: usize, in_chans: usize) -> Self {
+        Self { num_classes, in_chans, kwargs: ModelKwargs::default() }
+    }
+}
+
 /// What a family's file makes networks from.
 pub trait Config: Sync {
     /// The group that `bench --models` knows the family by.
     fn family(&self) -> &'static str;
 
-    /// The graph for `num_classes` and images of `in_chans` channels.
-    fn architecture(&self, num_classes: usize, in_chans: usize) -> Architecture;
+    /// Names of the [`ModelKwargs`] that the family heeds.
+    fn kwargs(&self) -> &'static [&'static str];
+
+    /// The graph, of which a request may ask no more than [`Self::kwargs`].
+    ///
+    /// # Errors
+    /// Values that contradict each other.
+    fn architecture(&self, request: &Request) -> Result<Architecture>;
 }
 
 /// Accuracy on ImageNet's validation set as its authors published it, in per cent.
@@ -50,7 +75,23 @@ pub struct Variant {
     pub published: Option<Published>,
 }
 
+/// What was published.
+pub(super) const fn top(top1: f64, top5: f64) -> Option<Published> {
+    Some(Published { top1, top5 })
+}
+
 impl Variant {
+    /// The graph.
+    ///
+    /// # Errors
+    /// Where the family does not heed one of the request's arguments, or its values contradict each other.
+    pub fn architecture(&self, request: &Request) -> Result<Architecture> {
+        let known = self.network.kwargs();
+        let context = || format!("cannot build {}", self.name);
+        request.kwargs.only(known).with_context(context)?;
+        self.network.architecture(request).with_context(context)
+    }
+
     pub fn answers_to(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }

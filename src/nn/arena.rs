@@ -1,7 +1,7 @@
 //! Where values live while a network runs: a few buffers, each taken again once its value has been read for the last
 //! time.
 
-use super::graph::{Graph, Value};
+use super::graph::{Graph, Op, Value};
 use crate::ops::Shape;
 
 /// The buffer of each value, and how large each buffer must be.
@@ -13,24 +13,37 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Assigns buffers for a run up to and with `last`, which is never overwritten.
+    /// Assigns buffers for a run up to and with `last`, which is never overwritten. A dropout, which evaluation passes
+    /// over, shares its input's.
     pub fn new(graph: &Graph, shapes: &[Shape], last: Value) -> Self {
-        let mut last_use: Vec<usize> = (0..=last.0).collect();
-        for (at, node) in graph.nodes[..=last.0].iter().enumerate() {
+        let nodes = &graph.nodes[..=last.0];
+        // Whose buffer each value is in.
+        let mut owner: Vec<usize> = Vec::with_capacity(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            owner.push(match (&node.op, node.inputs.first()) {
+                (Op::Dropout { .. }, Some(&Value(input))) => owner[input],
+                _ => at,
+            });
+        }
+        let mut last_use: Vec<usize> = (0..nodes.len()).collect();
+        for (at, node) in nodes.iter().enumerate() {
             for &Value(input) in &node.inputs {
-                last_use[input] = at;
+                last_use[owner[input]] = at;
             }
         }
+        // Nobody may take what the caller will read.
+        last_use[owner[last.0]] = nodes.len();
         let mut plan = Self { slots: Vec::with_capacity(shapes.len()), sizes: Vec::new() };
         let mut free: Vec<usize> = Vec::new();
-        for (at, node) in graph.nodes[..=last.0].iter().enumerate() {
-            let slot = plan.take(&mut free, shapes[at].len());
+        for (at, node) in nodes.iter().enumerate() {
+            let slot = match owner[at] == at {
+                true => plan.take(&mut free, shapes[at].len()),
+                false => plan.slots[owner[at]],
+            };
             plan.slots.push(slot);
-            for (index, &Value(input)) in node.inputs.iter().enumerate() {
-                if last_use[input] == at && !node.inputs[..index].contains(&Value(input)) {
-                    free.push(plan.slots[input]);
-                }
-            }
+            let mut ended: Vec<usize> = node.inputs.iter().map(|&Value(input)| owner[input]).collect();
+            ended.dedup();
+            free.extend(ended.into_iter().filter(|&value| last_use[value] == at).map(|value| plan.slots[value]));
         }
         plan
     }

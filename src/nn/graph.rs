@@ -4,9 +4,9 @@
 //! shapes, the multiplications for an input size, the memory plan and the run itself.
 
 use candle_nn::Init;
-use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 
-use crate::ops::{Activation, ConvSpec};
+use super::layers::{ConvLayer, SqueezeExciteLayer};
+use crate::ops::{Activation, ConvSpec, Subsample};
 
 /// What a node of the graph puts out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,23 +45,48 @@ pub(super) struct Affine {
     pub bias: ParameterId,
 }
 
-/// One op. `Node::inputs` holds what it reads, in the order named here.
+/// A convolution of its own, or one of those that make a mixed one.
 #[derive(Clone, Copy, Debug)]
+pub(super) struct Conv {
+    pub spec: ConvSpec,
+    pub weight: ParameterId,
+}
+
+/// One op. `Node::inputs` holds what it reads, in the order named here.
+#[derive(Clone, Debug)]
 pub(super) enum Op {
     /// The image, rearranged in cells of `cell` by `cell` pixels.
     Input { cell: usize },
     /// input, perhaps residual
-    Conv { spec: ConvSpec, weight: ParameterId, norm: Norm, activation: Activation },
+    Conv { convs: Vec<Conv>, norm: Option<Norm>, activation: Activation },
+    /// input
+    Norm { norm: Norm, activation: Activation },
     /// input
     BlurPool,
     /// input
     AveragePool2x2,
+    /// input
+    MaxPool3x3,
+    /// input
+    Subsample(Subsample),
     /// input, perhaps residual
-    SqueezeExcite { hidden: usize, reduce: Affine, expand: Affine, activation: Activation },
+    SqueezeExcite { hidden: usize, reduce: Affine, expand: Affine, between: Activation, activation: Activation },
+    /// input
+    Dropout { rate: f64 },
     /// input
     GlobalAveragePool,
     /// input
     Linear { affine: Affine },
+}
+
+impl Op {
+    pub fn norm(&self) -> Option<Norm> {
+        match *self {
+            Self::Conv { norm, .. } => norm,
+            Self::Norm { norm, .. } => Some(norm),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -69,40 +94,8 @@ pub(super) struct Node {
     pub op: Op,
     pub inputs: Vec<Value>,
     pub channels: usize,
-}
-
-/// A convolution without bias, its batch norm, what is added to that and the activation.
-#[derive(Clone, Debug)]
-pub struct ConvNorm {
-    /// Path of the convolution: its weight is `<conv>.weight`.
-    pub conv: String,
-    /// Path of the batch norm.
-    pub norm: String,
-    pub out_channels: usize,
-    /// Side of the square kernel, odd; the padding keeps the size at stride 1.
-    pub kernel: usize,
-    pub stride: usize,
-    pub activation: Activation,
-    /// Added before the activation.
-    pub residual: Option<Value>,
-    /// Where the batch norm's weight starts: 1, or 0 to start a residual branch as nothing.
-    pub norm_init: f64,
-}
-
-impl ConvNorm {
-    /// A 1x1 convolution of stride 1 with nothing after its batch norm.
-    pub fn new(conv: String, norm: String, out_channels: usize) -> Self {
-        Self {
-            conv,
-            norm,
-            out_channels,
-            kernel: 1,
-            stride: 1,
-            activation: Activation::Identity,
-            residual: None,
-            norm_init: 1.0,
-        }
-    }
+    /// How far down the network it stands, from 0 to 1, where the family says so.
+    pub depth: Option<f64>,
 }
 
 /// A network's ops in the order in which they run.
@@ -116,7 +109,8 @@ pub struct Graph {
 impl Graph {
     /// A graph of its input alone: images of `in_channels`, taken in cells of `cell` by `cell` pixels (1: as they are).
     pub fn new(in_channels: usize, cell: usize) -> (Self, Value) {
-        let input = Node { op: Op::Input { cell }, inputs: Vec::new(), channels: in_channels * cell * cell };
+        let input =
+            Node { op: Op::Input { cell }, inputs: Vec::new(), channels: in_channels * cell * cell, depth: None };
         (Self { nodes: vec![input], parameters: Vec::new(), in_channels }, Value(0))
     }
 
@@ -138,26 +132,32 @@ impl Graph {
         self.nodes[value.0].channels
     }
 
-    pub fn conv_norm(&mut self, input: Value, layer: ConvNorm) -> Value {
-        let spec = ConvSpec {
-            in_channels: self.channels(input),
-            out_channels: layer.out_channels,
-            kernel: layer.kernel,
-            stride: layer.stride,
-            padding: layer.kernel / 2,
-        };
-        let weight = self.parameter(&layer.conv, "weight", &spec.weight_shape(), KAIMING_NORMAL_FAN_OUT, true);
-        let mut norm = |part, init, trainable| {
-            self.parameter(&layer.norm, part, &[spec.out_channels], Init::Const(init), trainable)
-        };
-        let norm = Norm {
-            weight: norm("weight", layer.norm_init, true),
+    pub fn conv(&mut self, input: Value, layer: ConvLayer) -> Value {
+        let mut convs = Vec::with_capacity(layer.kernels.len());
+        for (path, spec) in layer.convs(self.channels(input)) {
+            let weight = self.parameter(&path, "weight", &spec.weight_shape(), (layer.init)(&spec), true);
+            convs.push(Conv { spec, weight });
+        }
+        let norm = layer.norm.as_ref().map(|path| self.norm_parameters(path, layer.out_channels, layer.norm_init));
+        let op = Op::Conv { convs, norm, activation: layer.activation };
+        self.push(op, [Some(input), layer.residual], layer.out_channels)
+    }
+
+    /// A batch norm of its own, as where it stands before a convolution, and its activation.
+    pub fn norm(&mut self, input: Value, path: &str, activation: Activation) -> Value {
+        let channels = self.channels(input);
+        let norm = self.norm_parameters(path, channels, 1.0);
+        self.push(Op::Norm { norm, activation }, [Some(input), None], channels)
+    }
+
+    fn norm_parameters(&mut self, path: &str, channels: usize, init: f64) -> Norm {
+        let mut norm = |part, init, trainable| self.parameter(path, part, &[channels], Init::Const(init), trainable);
+        Norm {
+            weight: norm("weight", init, true),
             bias: norm("bias", 0.0, true),
             mean: norm("running_mean", 0.0, false),
             variance: norm("running_var", 1.0, false),
-        };
-        let op = Op::Conv { spec, weight, norm, activation: layer.activation };
-        self.push(op, [Some(input), layer.residual], spec.out_channels)
+        }
     }
 
     pub fn blur_pool(&mut self, input: Value) -> Value {
@@ -168,31 +168,52 @@ impl Graph {
         self.push(Op::AveragePool2x2, [Some(input), None], self.channels(input))
     }
 
-    /// The layers are `<path>.fc1`, to `hidden` channels, and `<path>.fc2`: 1x1 convolutions with biases.
-    pub fn squeeze_excite(
-        &mut self,
-        input: Value,
-        path: &str,
-        hidden: usize,
-        residual: Option<Value>,
-        activation: Activation,
-    ) -> Value {
+    pub fn max_pool_3x3(&mut self, input: Value) -> Value {
+        self.push(Op::MaxPool3x3, [Some(input), None], self.channels(input))
+    }
+
+    /// The input itself where nothing is to change.
+    pub fn subsample(&mut self, input: Value, stride: usize, channels: usize) -> Value {
+        if stride == 1 && channels == self.channels(input) {
+            return input;
+        }
+        self.push(Op::Subsample(Subsample { stride, channels }), [Some(input), None], channels)
+    }
+
+    pub fn squeeze_excite(&mut self, input: Value, layer: SqueezeExciteLayer) -> Value {
         let channels = self.channels(input);
-        let reduce = format!("{path}.fc1");
-        let reduce = self.affine(&reduce, &[hidden, channels, 1, 1], [KAIMING_NORMAL_FAN_OUT, torch_default(channels)]);
-        let expand = format!("{path}.fc2");
-        let expand = self.affine(&expand, &[channels, hidden, 1, 1], [KAIMING_NORMAL_FAN_OUT, torch_default(hidden)]);
-        self.push(Op::SqueezeExcite { hidden, reduce, expand, activation }, [Some(input), residual], channels)
+        let SqueezeExciteLayer { hidden, between, activation, .. } = layer;
+        let mut affine = |path: &str, inputs, outputs| {
+            let spec = ConvSpec::new(inputs, outputs, 1, 1);
+            self.affine(path, &spec.weight_shape(), [(layer.init)(&spec), (layer.bias_init)(inputs)])
+        };
+        let reduce = affine(&layer.reduce, channels, hidden);
+        let expand = affine(&layer.expand, hidden, channels);
+        let op = Op::SqueezeExcite { hidden, reduce, expand, between, activation };
+        self.push(op, [Some(input), layer.residual], channels)
+    }
+
+    /// Tells how far down the network, from 0 to 1, the block that ends with `value` stands: its share of what
+    /// stochastic depth drops. Blocks that are not told of are spaced evenly.
+    pub fn set_depth(&mut self, value: Value, depth: f64) {
+        self.nodes[value.0].depth = Some(depth);
+    }
+
+    /// The input itself where nothing is to be dropped.
+    pub fn dropout(&mut self, input: Value, rate: f64) -> Value {
+        if rate == 0.0 {
+            return input;
+        }
+        self.push(Op::Dropout { rate }, [Some(input), None], self.channels(input))
     }
 
     pub fn global_average_pool(&mut self, input: Value) -> Value {
         self.push(Op::GlobalAveragePool, [Some(input), None], self.channels(input))
     }
 
-    /// `init` is the weight's; the bias starts as PyTorch's does.
-    pub fn linear(&mut self, input: Value, path: &str, outputs: usize, init: Init) -> Value {
-        let inputs = self.channels(input);
-        let affine = self.affine(path, &[outputs, inputs], [init, torch_default(inputs)]);
+    /// Starts with the weight and the bias of `init`.
+    pub fn linear(&mut self, input: Value, path: &str, outputs: usize, init: [Init; 2]) -> Value {
+        let affine = self.affine(path, &[outputs, self.channels(input)], init);
         self.push(Op::Linear { affine }, [Some(input), None], outputs)
     }
 
@@ -210,18 +231,7 @@ impl Graph {
     }
 
     fn push(&mut self, op: Op, inputs: [Option<Value>; 2], channels: usize) -> Value {
-        self.nodes.push(Node { op, inputs: inputs.into_iter().flatten().collect(), channels });
+        self.nodes.push(Node { op, inputs: inputs.into_iter().flatten().collect(), channels, depth: None });
         Value(self.nodes.len() - 1)
     }
-}
-
-/// Kaiming normal, fan-out, with the gain of ReLU (He, arXiv 1502.01852): what the convolutions of all these networks
-/// start from. (TResNet's code names leaky ReLU, but leaves its slope at PyTorch's default of 0.)
-const KAIMING_NORMAL_FAN_OUT: Init =
-    Init::Kaiming { dist: NormalOrUniform::Normal, fan: FanInOut::FanOut, non_linearity: NonLinearity::ReLU };
-
-/// Where PyTorch starts a bias, and the weight of a linear layer: uniform within `1 / sqrt(inputs)`.
-pub fn torch_default(inputs: usize) -> Init {
-    let bound = 1.0 / (inputs as f64).sqrt();
-    Init::Uniform { lo: -bound, up: bound }
 }

@@ -5,12 +5,14 @@ mod device;
 mod fold;
 mod graph;
 mod initialize;
+mod layers;
 mod network;
 mod shapes;
 mod training;
 
 pub use device::{DeviceNetwork, Use};
-pub use graph::{ConvNorm, Graph, Parameter, Value, torch_default};
+pub use graph::{Graph, Parameter, Value};
 pub use initialize::Initializer;
+pub use layers::{ConvLayer, Grouping, SqueezeExciteLayer, kaiming_normal_fan_out, torch_default};
 pub use network::Network;
 pub use training::{Drops, Images, Tape, Trainable, weights_of};

@@ -8,10 +8,10 @@ use candle_nn::VarBuilder;
 
 use super::arena::{Arena, Plan};
 use super::fold::fold;
-use super::graph::{Affine, Graph, Norm, Op, Value};
+use super::graph::{Affine, Conv, Graph, NORM_EPSILON, Norm, Op, Value};
 use crate::ops::{
-    Activation, Conv2d, ConvSpec, Isa, Linear, Normalize, Shape, SqueezeExcite, average_pool_2x2, blur_pool,
-    global_average_pool, space_to_depth,
+    Activation, BatchStatistics, Conv2d, Isa, Linear, Normalize, Shape, SqueezeExcite, Subsample, average_pool_2x2,
+    batch_norm_into, blur_pool, global_average_pool, max_pool_3x3, space_to_depth, subsample,
 };
 
 /// Activations of one run may take so much; a larger batch goes through in parts. Beyond the caches a larger part
@@ -20,13 +20,28 @@ const ACTIVATION_BYTES: usize = 48 << 20;
 
 /// An op with its weights.
 enum Layer {
-    Input { cell: usize },
-    Conv(Conv2d, Activation),
+    Input {
+        cell: usize,
+    },
+    Conv(Vec<Conv2d>, Activation),
+    Norm(FixedNorm, Activation),
     BlurPool,
     AveragePool2x2,
-    SqueezeExcite(SqueezeExcite, Activation),
+    MaxPool3x3,
+    Subsample(Subsample),
+    /// Boxed: it is much larger than the others.
+    SqueezeExcite(Box<SqueezeExcite>, Activation),
+    /// Its value is its input's, in the same buffer.
+    Nothing,
     GlobalAveragePool,
     Linear(Linear),
+}
+
+/// A batch norm with running statistics.
+struct FixedNorm {
+    statistics: BatchStatistics,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 /// A network for evaluation: batch norm folded into the convolutions.
@@ -87,6 +102,9 @@ impl Network {
         let plan = Plan::new(&self.graph, &shapes, value);
         arena.reserve(&plan);
         for (at, layer) in self.layers[..=value.0].iter().enumerate() {
+            if matches!(layer, Layer::Nothing) {
+                continue;
+            }
             let mut buffer = arena.take(plan.slots[at]);
             let written = &mut buffer[..shapes[at].len()];
             let inputs = self.graph.nodes[at].inputs.iter().map(|input| {
@@ -126,7 +144,19 @@ impl Layer {
         let residual = inputs.next().map(|(values, _)| values);
         match self {
             Self::Input { .. } => bail!("the input is not computed"),
-            Self::Conv(conv, activation) => conv.forward(input, shape, residual, *activation, out),
+            Self::Nothing => Ok(()),
+            Self::Conv(convs, activation) => {
+                convs.iter().try_for_each(|conv| conv.forward(input, shape, residual, *activation, out))
+            }
+            Self::Norm(FixedNorm { statistics, weight, bias }, activation) => {
+                batch_norm_into(input, statistics, weight, bias, None, *activation, out);
+                Ok(())
+            }
+            Self::MaxPool3x3 => max_pool_3x3(input, shape, out),
+            Self::Subsample(op) => {
+                subsample(*op, input, shape, out);
+                Ok(())
+            }
             Self::BlurPool => blur_pool(input, shape, out),
             Self::AveragePool2x2 => {
                 average_pool_2x2(input, shape, out);
@@ -148,19 +178,24 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     fn layer(&self, op: &Op) -> Result<Layer> {
-        Ok(match *op {
-            Op::Input { cell } => Layer::Input { cell },
-            Op::Conv { spec, weight, norm, activation } => Layer::Conv(self.conv(spec, weight, norm)?, activation),
+        Ok(match op {
+            &Op::Input { cell } => Layer::Input { cell },
+            Op::Conv { convs, norm, activation } => Layer::Conv(self.convs(convs, *norm)?, *activation),
+            Op::Norm { norm, activation } => Layer::Norm(self.norm(*norm)?, *activation),
             Op::BlurPool => Layer::BlurPool,
             Op::AveragePool2x2 => Layer::AveragePool2x2,
-            Op::SqueezeExcite { hidden, reduce, expand, activation } => {
+            Op::MaxPool3x3 => Layer::MaxPool3x3,
+            Op::Subsample(op) => Layer::Subsample(*op),
+            &Op::SqueezeExcite { hidden, reduce, expand, between, activation } => {
                 let channels = self.graph.parameters()[expand.bias].shape[0];
                 let (reduce, expand) = (self.affine(reduce)?, self.affine(expand)?);
                 let [reduce, expand] = [&reduce, &expand].map(|[weight, bias]| [&weight[..], &bias[..]]);
-                Layer::SqueezeExcite(SqueezeExcite::new(channels, hidden, reduce, expand, self.isa), activation)
+                let op = SqueezeExcite::new([channels, hidden], reduce, expand, between, self.isa);
+                Layer::SqueezeExcite(Box::new(op), activation)
             }
+            Op::Dropout { .. } => Layer::Nothing,
             Op::GlobalAveragePool => Layer::GlobalAveragePool,
-            Op::Linear { affine } => {
+            &Op::Linear { affine } => {
                 let [outputs, inputs] = self.graph.parameters()[affine.weight].shape[..] else {
                     bail!("a linear layer's weight has two dimensions");
                 };
@@ -171,11 +206,30 @@ impl Binder<'_> {
     }
 
     /// Batch norm of a convolution is the convolution scaled and shifted.
-    fn conv(&self, spec: ConvSpec, weight: usize, norm: Norm) -> Result<Conv2d> {
+    fn convs(&self, convs: &[Conv], norm: Option<Norm>) -> Result<Vec<Conv2d>> {
+        let weights = convs.iter().map(|conv| self.parameter(conv.weight)).collect::<Result<Vec<_>>>()?;
+        let folded = norm.map(|norm| self.folded(norm)).transpose()?;
+        let part = |Conv { spec, .. }: &Conv, values: &Vec<f32>| -> Vec<f32> {
+            values[spec.output.first..][..spec.out_channels].to_vec()
+        };
+        let laid_out = convs.iter().zip(&weights).map(|(conv, weight)| {
+            let [scale, shift] = [0, 1].map(|which| folded.as_ref().map(|folded| part(conv, &folded[which])));
+            Conv2d::new(conv.spec, weight, scale.as_deref(), shift.as_deref(), self.isa)
+        });
+        Ok(laid_out.collect())
+    }
+
+    fn folded(&self, norm: Norm) -> Result<[Vec<f32>; 2]> {
         let [gamma, beta, mean, variance] =
             [norm.weight, norm.bias, norm.mean, norm.variance].map(|parameter| self.parameter(parameter));
-        let [scale, shift] = fold(&gamma?, &beta?, &mean?, &variance?);
-        Ok(Conv2d::new(spec, &self.parameter(weight)?, Some(&scale), Some(&shift), self.isa))
+        Ok(fold(&gamma?, &beta?, &mean?, &variance?))
+    }
+
+    fn norm(&self, norm: Norm) -> Result<FixedNorm> {
+        let [weight, bias] = [self.parameter(norm.weight)?, self.parameter(norm.bias)?];
+        let (mean, variance) = (self.parameter(norm.mean)?, self.parameter(norm.variance)?);
+        let inverse_deviation = variance.iter().map(|variance| 1.0 / (variance + NORM_EPSILON).sqrt()).collect();
+        Ok(FixedNorm { statistics: BatchStatistics { mean, variance, inverse_deviation }, weight, bias })
     }
 
     fn affine(&self, affine: Affine) -> Result<[Vec<f32>; 2]> {

@@ -1,9 +1,9 @@
 //! What follows from an input's shape: every value's shape, and the work.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::graph::{Graph, Node, Op, Value};
-use crate::ops::{Shape, average_pool_2x2_shape, blur_pool_shape};
+use crate::ops::{Shape, average_pool_2x2_shape, blur_pool_shape, max_pool_3x3_shape};
 
 impl Graph {
     /// The shape of each value for images `[batch, height, width, channels]`.
@@ -19,8 +19,8 @@ impl Graph {
     /// squeeze-excites are such) and linear layers, as fvcore counts them.
     pub fn macs(&self, size: usize) -> Result<u64> {
         let shapes = self.shapes(Shape::new(1, size, size, self.in_channels()))?;
-        let macs = |(node, out): (&Node, &Shape)| match node.op {
-            Op::Conv { spec, .. } => spec.macs(out.area()),
+        let macs = |(node, out): (&Node, &Shape)| match &node.op {
+            Op::Conv { convs, .. } => convs.iter().map(|conv| conv.spec.macs(out.area())).sum(),
             // Nine taps a channel.
             Op::BlurPool => 9 * out.len() as u64,
             Op::SqueezeExcite { hidden, .. } => 2 * (hidden * out.channels) as u64,
@@ -30,10 +30,34 @@ impl Graph {
         Ok(self.nodes.iter().zip(&shapes).map(macs).sum())
     }
 
+    /// Values that convolutions and linear layers put out for one image of `size` by `size` pixels, as fvcore counts a
+    /// network's activations.
+    pub fn activations(&self, size: usize) -> Result<u64> {
+        let shapes = self.shapes(Shape::new(1, size, size, self.in_channels()))?;
+        let values = |(node, out): (&Node, &Shape)| match &node.op {
+            Op::Conv { .. } | Op::BlurPool | Op::Linear { .. } => out.len(),
+            Op::SqueezeExcite { hidden, .. } => hidden + out.channels,
+            _ => 0,
+        };
+        Ok(self.nodes.iter().zip(&shapes).map(values).sum::<usize>() as u64)
+    }
+
+    /// Convolutions and linear layers, those of shortcuts and squeeze-excites among them: what torch-resnet's
+    /// `count_layers` counts.
+    pub fn layer_count(&self) -> usize {
+        let layers = |node: &Node| match &node.op {
+            Op::Conv { convs, .. } => convs.len(),
+            Op::Linear { .. } => 1,
+            Op::SqueezeExcite { .. } => 2,
+            _ => 0,
+        };
+        self.nodes.iter().map(layers).sum()
+    }
+
     fn shape(&self, node: &Node, image: Shape, shapes: &[Shape]) -> Result<Shape> {
         let input = |Value(at): Value| shapes[at];
-        match (node.op, node.inputs.first().copied().map(input)) {
-            (Op::Input { cell }, _) => {
+        match (&node.op, node.inputs.first().copied().map(input)) {
+            (&Op::Input { cell }, _) => {
                 let Shape { batch, height, width, channels } = image;
                 ensure!(
                     channels == self.in_channels(),
@@ -47,10 +71,14 @@ impl Graph {
                 );
                 Ok(Shape::new(batch, height / cell, width / cell, channels * cell * cell))
             }
-            (Op::Conv { spec, .. }, Some(input)) => spec.output(input),
+            (Op::Conv { convs, .. }, Some(input)) => {
+                convs.first().context("a convolution has no kernel")?.spec.output(input)
+            }
+            (Op::MaxPool3x3, Some(input)) => max_pool_3x3_shape(input),
+            (Op::Subsample(op), Some(input)) => Ok(op.output(input)),
             (Op::BlurPool, Some(input)) => blur_pool_shape(input),
             (Op::AveragePool2x2, Some(input)) => Ok(average_pool_2x2_shape(input)),
-            (Op::SqueezeExcite { .. }, Some(input)) => Ok(input),
+            (Op::Norm { .. } | Op::Dropout { .. } | Op::SqueezeExcite { .. }, Some(input)) => Ok(input),
             (Op::GlobalAveragePool | Op::Linear { .. }, Some(input)) => {
                 Ok(Shape::new(input.batch, 1, 1, node.channels))
             }

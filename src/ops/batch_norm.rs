@@ -112,9 +112,10 @@ vectorized! {
     fn affine_in_place(values: &mut [f32], scale: &[f32], shift: &[f32], activation: Activation) {
         for pixel in values.chunks_exact_mut(scale.len()) {
             for ((x, scale), shift) in pixel.iter_mut().zip(scale).zip(shift) {
-                *x = activation.apply(*x * scale + shift);
+                *x = activation.lean(*x * scale + shift);
             }
         }
+        activation.bend(values);
     }
 }
 
@@ -133,16 +134,17 @@ vectorized! {
             match residual {
                 Some(residual) => {
                     for ((((out, x), scale), shift), residual) in terms.zip(&residual[at * channels..]) {
-                        *out = activation.apply(x * scale + shift + residual);
+                        *out = activation.lean(x * scale + shift + residual);
                     }
                 }
                 None => {
                     for (((out, x), scale), shift) in terms {
-                        *out = activation.apply(x * scale + shift);
+                        *out = activation.lean(x * scale + shift);
                     }
                 }
             }
         }
+        activation.bend(out);
     }
 }
 

@@ -1,9 +1,11 @@
-//! What drop-out and stochastic depth do to values: each run of them times its scale, 0 where it is dropped.
+//! What drop-out (Srivastava et al. 2014) and stochastic depth do to values: each run of them times its scale, 0 where
+//! it is dropped.
 
 use rayon::prelude::*;
 
 use super::Activation;
 use super::simd::vectorized;
+use crate::random::mix;
 
 /// Multiplies `values`, in place, by `scales`: as many runs of equal length as there are scales. One a value is
 /// drop-out, one an image stochastic depth; and as the ops are linear, it takes a gradient back as well.
@@ -30,5 +32,55 @@ vectorized! {
             let sum = *y * scale + *r;
             *y = if sum > 0.0 { sum } else { sum * slope };
         }
+    }
+}
+
+/// Which values fall: a function of the stream and a value's place, so that forward and backward pass agree without a
+/// stored mask, whatever the number of threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    /// The probability that a value falls, in [0, 1).
+    pub rate: f64,
+    pub stream: u64,
+}
+
+impl Dropout {
+    /// `values * mask / (1 - rate)` in place: the forward pass on values, the backward pass on their gradients.
+    pub fn apply(&self, values: &mut [f32]) {
+        /// Values a task takes.
+        const CHUNK: usize = 1 << 12;
+        let scale = (1.0 / (1.0 - self.rate)) as f32;
+        // A value falls where its 64 random bits, as a number, lie below this.
+        let bound = (self.rate * 2f64.powi(64)) as u64;
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+            for (at, value) in values.iter_mut().enumerate() {
+                let bits = mix(self.stream.wrapping_add((chunk * CHUNK + at) as u64));
+                *value = if bits < bound { 0.0 } else { *value * scale };
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_dropped_values_is_the_rate_and_the_mean_stays() {
+        let dropout = Dropout { rate: 0.3, stream: 7 };
+        let mut values = vec![1.0; 100_000];
+        dropout.apply(&mut values);
+        let dropped = values.iter().filter(|&&value| value == 0.0).count() as f64 / 1e5;
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / 1e5;
+        assert!((dropped - 0.3).abs() < 0.005 && (mean - 1.0).abs() < 0.01, "{dropped} dropped, mean {mean}");
+    }
+
+    #[test]
+    fn gradients_fall_where_values_fell() {
+        let dropout = Dropout { rate: 0.5, stream: 3 };
+        let (mut values, mut gradients) = (vec![1.0; 1000], vec![2.0; 1000]);
+        dropout.apply(&mut values);
+        dropout.apply(&mut gradients);
+        assert!(values.iter().zip(&gradients).all(|(value, gradient)| 2.0 * value == *gradient));
     }
 }

@@ -13,9 +13,10 @@ use super::simd::{Bf16x32, F32x8, F32x16};
 /// A tile of output pixels by output channels; the loop runs over taps and input channels. With `lanes` and `vectors`
 /// of the kernel, a panel is `vectors * lanes` output channels wide.
 pub(super) struct Tile {
-    /// `[taps][rows of the kernel]` pointers to `in_channels` values each.
+    /// `[taps][rows of the kernel]` pointers to pixels, of which `in_channels` values from `first_input` are read.
     pub taps: *const *const f32,
     pub tap_count: usize,
+    pub first_input: usize,
     pub in_channels: usize,
     /// `[taps][in_channels][panel]`
     pub weights: *const f32,
@@ -45,10 +46,11 @@ pub(super) struct OuterTile {
     pub first_input: usize,
     /// The output's gradient: the first pixel's channels of the panel.
     pub gradient: *const f32,
-    /// Values between a pixel and the next in `gradient`, and between an input channel and the next in `out`.
+    /// Values between a pixel and the next in `gradient`.
     pub stride: usize,
-    /// `[input channels of the tile][stride]`, raised by the products.
+    /// `[input channels of the tile][out_stride]`, raised by the products.
     pub out: *mut f32,
+    pub out_stride: usize,
     /// Channels of the panel.
     pub channels: usize,
 }
@@ -192,7 +194,10 @@ unsafe fn run<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &Tile) {
 
         let mut weights = tile.weights;
         for tap in 0..tile.tap_count {
-            let inputs = tile.taps.add(tap * ROWS).cast::<[*const f32; ROWS]>().read();
+            let mut inputs = tile.taps.add(tap * ROWS).cast::<[*const f32; ROWS]>().read();
+            for input in &mut inputs {
+                *input = input.add(tile.first_input);
+            }
             for channel in 0..tile.in_channels {
                 let mut w = [V::splat(0.0); VECTORS];
                 for (vector, w) in w.iter_mut().enumerate() {
@@ -235,7 +240,7 @@ unsafe fn outer<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &OuterT
     unsafe {
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         for (row, sums) in sums.iter_mut().enumerate() {
-            *sums = read(tile.out.add(row * tile.stride), tile.channels);
+            *sums = read(tile.out.add(row * tile.out_stride), tile.channels);
         }
         let mut gradient = tile.gradient;
         let full = tile.channels == VECTORS * V::LANES;
@@ -258,7 +263,7 @@ unsafe fn outer<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &OuterT
             gradient = gradient.add(tile.stride);
         }
         for (row, sums) in sums.into_iter().enumerate() {
-            write(tile.out.add(row * tile.stride), tile.channels, sums);
+            write(tile.out.add(row * tile.out_stride), tile.channels, sums);
         }
     }
 }

@@ -20,7 +20,7 @@ impl Linear {
 }
 
 const fn spec(inputs: usize, outputs: usize) -> ConvSpec {
-    ConvSpec { in_channels: inputs, out_channels: outputs, kernel: 1, stride: 1, padding: 0 }
+    ConvSpec::new(inputs, outputs, 1, 1)
 }
 
 /// Where the gradients of a linear layer go: those of its parameters are added to, the input's is written.

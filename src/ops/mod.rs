@@ -16,22 +16,25 @@ pub mod cudnn;
 mod drop;
 mod kernels;
 mod linear;
+mod max_pool;
 mod normalize;
 mod pool;
 mod schedule;
 mod shape;
 mod simd;
 mod squeeze_excite;
+mod subsample;
 
-pub use activation::{Activation, activation_gradient};
+pub use activation::{Activation, activation_gradient, silu_gradient};
 pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};
 pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
 pub use conv2d::{
-    Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, conv2d_input_gradient,
+    Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Window, conv2d_input_gradient,
     conv2d_weight_gradient,
 };
-pub use drop::{join_scaled, scale_runs};
+pub use drop::{Dropout, join_scaled, scale_runs};
 pub use linear::{Linear, LinearGradients, linear_gradient};
+pub use max_pool::{max_pool_3x3, max_pool_3x3_gradient, max_pool_3x3_shape};
 pub use normalize::{Normalize, space_to_depth};
 pub use pool::{
     average_pool_2x2, average_pool_2x2_gradient, average_pool_2x2_shape, global_average_pool,
@@ -44,3 +47,4 @@ pub use shape::Shape;
 pub use simd::Isa;
 pub(crate) use simd::vectorized;
 pub use squeeze_excite::{Gate, SqueezeExcite};
+pub use subsample::{Subsample, subsample, subsample_gradient};

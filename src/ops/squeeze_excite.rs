@@ -4,36 +4,50 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::simd::vectorized;
-use super::{Activation, Isa, Linear, LinearGradients, Shape, global_average_pool, linear_gradient};
+use super::{
+    Activation, Isa, Linear, LinearGradients, Shape, activation_gradient, global_average_pool, linear_gradient,
+    silu_gradient,
+};
 
 /// The gate's two linear layers.
 pub struct SqueezeExcite {
     reduce: Linear,
     expand: Linear,
     hidden: usize,
+    activation: Activation,
 }
 
 /// What a gate computed on the way, for its gradient.
 pub struct Gate {
     /// `[batch, channels]`, the input's means.
     mean: Vec<f32>,
-    /// `[batch, hidden]`, after ReLU.
+    /// `[batch, hidden]`, before and after the activation between the layers.
+    reduced: Vec<f32>,
     hidden: Vec<f32>,
+    activation: Activation,
     /// `[batch, channels]`, in (0, 1).
     gates: Vec<f32>,
 }
 
 impl SqueezeExcite {
-    /// `reduce` is `[hidden, channels]` with a bias `[hidden]`, `expand` `[channels, hidden]` with a bias `[channels]`.
-    pub fn new(channels: usize, hidden: usize, reduce: [&[f32]; 2], expand: [&[f32]; 2], isa: Isa) -> Self {
+    /// `reduce` is `[hidden, channels]` with a bias `[hidden]`, `expand` `[channels, hidden]` with a bias `[channels]`;
+    /// `activation` stands between them.
+    pub fn new(
+        [channels, hidden]: [usize; 2],
+        reduce: [&[f32]; 2],
+        expand: [&[f32]; 2],
+        activation: Activation,
+        isa: Isa,
+    ) -> Self {
         Self {
+            activation,
             reduce: Linear::new(channels, hidden, reduce[0], Some(reduce[1]), isa),
             expand: Linear::new(hidden, channels, expand[0], Some(expand[1]), isa),
             hidden,
         }
     }
 
-    /// `out = activation(input * gate + residual)`, `gate = sigmoid(expand(relu(reduce(mean(input)))))`.
+    /// `out = activation(input * gate + residual)`, `gate = sigmoid(expand(between(reduce(mean(input)))))`.
     pub fn forward(
         &self,
         input: &[f32],
@@ -54,14 +68,16 @@ impl SqueezeExcite {
     fn gate(&self, input: &[f32], shape: Shape) -> Result<Gate> {
         let mut mean = vec![0.0; shape.batch * shape.channels];
         global_average_pool(input, shape, &mut mean)?;
-        let mut hidden = vec![0.0; shape.batch * self.hidden];
-        self.reduce.forward(&mean, shape.batch, Activation::Relu, &mut hidden)?;
+        let mut reduced = vec![0.0; shape.batch * self.hidden];
+        self.reduce.forward(&mean, shape.batch, Activation::Identity, &mut reduced)?;
+        let mut hidden: Vec<f32> = reduced.iter().map(|&x| self.activation.lean(x)).collect();
+        self.activation.bend(&mut hidden);
         let mut gates = vec![0.0; mean.len()];
         self.expand.forward(&hidden, shape.batch, Activation::Identity, &mut gates)?;
         for gate in &mut gates {
             *gate = 1.0 / (1.0 + (-*gate).exp());
         }
-        Ok(Gate { mean, hidden, gates })
+        Ok(Gate { mean, reduced, hidden, activation: self.activation, gates })
     }
 }
 
@@ -73,16 +89,17 @@ vectorized! {
             match residual {
                 Some(residual) => {
                     for (((out, x), gate), residual) in terms.zip(&residual[at * channels..]) {
-                        *out = activation.apply(x * gate + residual);
+                        *out = activation.lean(x * gate + residual);
                     }
                 }
                 None => {
                     for ((out, x), gate) in terms {
-                        *out = activation.apply(x * gate);
+                        *out = activation.lean(x * gate);
                     }
                 }
             }
         }
+        activation.bend(out);
     }
 }
 
@@ -111,7 +128,10 @@ impl Gate {
         let [weight, bias] = expand;
         let out = LinearGradients { weight, bias, input: &mut hidden };
         linear_gradient(weights[1], &self.hidden, &gates, shape.batch, out, isa)?;
-        super::activation_gradient(&mut hidden, &self.hidden, Activation::Relu);
+        match self.activation {
+            Activation::Silu => silu_gradient(&mut hidden, &self.reduced),
+            sloped => activation_gradient(&mut hidden, &self.hidden, sloped),
+        }
         let mut mean = gates;
         let [weight, bias] = reduce;
         let out = LinearGradients { weight, bias, input: &mut mean };

@@ -54,6 +54,8 @@ impl Groups {
         let mut layers: Vec<Layer> = parameters.iter().map(|parameter| Layer::of(&parameter.name)).collect();
         layers.sort_unstable();
         layers.dedup();
+        // It learns as the last block does, and so is no layer of its own.
+        layers.retain(|&layer| layer != Layer::Tail);
         let trainable = || parameters.iter().enumerate().filter(|(_, parameter)| parameter.trainable);
         // The head is the last weight and its bias, as for timm.
         let head: Vec<usize> = trainable().rev().take(2).map(|(at, _)| at).collect();
@@ -83,19 +85,30 @@ impl Groups {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
     Stem,
-    Block { stage: usize, block: usize },
+    Block {
+        stage: usize,
+        block: usize,
+    },
+    /// What stands between the blocks and the pool: timm's `MATCH_PREV_GROUP`.
+    Tail,
     Head,
 }
 
-/// What the stems' names begin with: timm's matcher for TResNet, and its like for torch-resnet's names.
-const STEMS: [&str; 2] = ["body.conv1.", "init_layer."];
+/// What the stems' names begin with: timm's matchers for TResNet, ResNets and EfficientNets, and its like for
+/// torch-resnet's names.
+const STEMS: [&str; 5] = ["body.conv1.", "conv1", "conv_stem", "bn1", "init_layer."];
+/// EfficientNet's last convolution and its norm.
+const TAILS: [&str; 2] = ["conv_head", "bn2"];
 /// What stands before `<stage>.<block>.`.
-const STAGES: [&str; 2] = ["body.layer", "layers."];
+const STAGES: [&str; 4] = ["body.layer", "layer", "blocks.", "layers."];
 
 impl Layer {
     fn of(name: &str) -> Self {
         if STEMS.iter().any(|stem| name.starts_with(stem)) {
             return Self::Stem;
+        }
+        if TAILS.iter().any(|tail| name.starts_with(tail)) {
+            return Self::Tail;
         }
         STAGES.iter().find_map(|stage| Self::block(name.strip_prefix(stage)?)).unwrap_or(Self::Head)
     }

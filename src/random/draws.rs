@@ -1,6 +1,6 @@
 //! A sequence of draws: numbers, choices and variates.
 
-use super::{GAMMA, fnv1a, mix, normal, normals, unit};
+use super::{GAMMA, fnv1a, gauss, mix, normal, unit};
 
 /// A sequence of draws that belongs to one thing in one epoch.
 #[derive(Clone, Debug)]
@@ -58,11 +58,12 @@ impl Draws {
 
     /// Fills `values` with standard normal variates.
     pub fn fill_normal(&mut self, values: &mut [f32]) {
-        for two in values.chunks_mut(2) {
-            let (first, second) = normals(self.bits());
-            two[0] = first as f32;
-            if let Some(value) = two.get_mut(1) {
-                *value = second as f32;
+        for values in values.chunks_mut(2 * gauss::PAIRS) {
+            let mut bits = [0; gauss::PAIRS];
+            // The same draws, however many values there are at once.
+            bits[..values.len().div_ceil(2)].fill_with(|| self.bits());
+            for (value, variate) in values.iter_mut().zip(gauss::pairs(&bits).as_flattened()) {
+                *value = *variate;
             }
         }
     }

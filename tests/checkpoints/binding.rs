@@ -84,6 +84,14 @@ fn the_shipped_checkpoint_builds_its_network() {
     let weights = Checkpoint::open(fixture("../../../samples/resnet20-digits.pth")).unwrap().weights(false).unwrap();
     let (builder, binding) = weights.builder(None);
     let variant = tresnet::models::find("resnet20").unwrap();
-    tresnet::models::Model::new(variant, 10, 3, [0.0; 3], [1.0; 3], &builder, tresnet::ops::Isa::detect()).unwrap();
+    tresnet::models::Model::new(
+        variant,
+        &tresnet::models::Request::new(10, 3),
+        [0.0; 3],
+        [1.0; 3],
+        &builder,
+        tresnet::ops::Isa::detect(),
+    )
+    .unwrap();
     binding.finish("resnet20").unwrap();
 }

@@ -1,8 +1,8 @@
 //! A network built from a file gives PyTorch's logits (`tests/fixtures/models/`).
 
 use candle_core::{Device, Tensor};
-use tresnet::models::Config;
 use tresnet::models::tresnet::TResNet;
+use tresnet::models::{Config, Request};
 use tresnet::nn::Network;
 use tresnet::ops::Isa;
 
@@ -14,7 +14,7 @@ const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 4, basic_stages: 2 
 /// The greatest difference from PyTorch's logits, as a share of the greatest of them.
 fn deviation(file: &str) -> f32 {
     let (weights, binding) = open(file).weights(false).unwrap().builder(None);
-    let architecture = TINY.architecture(5, 3);
+    let architecture = TINY.architecture(&Request::new(5, 3)).unwrap();
     let network = Network::bind(architecture.graph, &weights, &[0.0; 3], &[1.0; 3], Isa::detect()).unwrap();
     binding.finish("the tiny TResNet").unwrap();
     let images = Tensor::from_vec(formula::pixels(2, 64, 3), (2, 64, 64, 3), &Device::Cpu).unwrap();

@@ -47,6 +47,7 @@ fn class_folders_without_images_say_so() {
 fn a_wrong_model_name_gets_the_nearest_ones() {
     let run = infer_with(&sample("resnet20-digits.pth"), "tresnet_n");
     refused(run, 2, &["tresnet_n", "tresnet_m", "tresnet models"]);
+    refused(tresnet(["models", "preactresnet18"]), 2, &["nearest names are PreActResNet18"]);
     refused(tresnet(["models", "resnet21"]), 2, &["resnet21", "resnet20"]);
     refused(tresnet(["bench", "--models", "resnet5"]), 2, &["resnet5", "resnet56"]);
 }

@@ -19,13 +19,17 @@ fn models_tell_the_facts_of_each_network() {
     assert_eq!((&row["published_top1"], &row["preset"]), (&80.8.into(), &"paper".into()));
     assert!((row["gmacs"].as_f64().unwrap() - 5.7365).abs() < 1e-3, "{row}");
     assert!(found.iter().all(|row| row["model"].as_str().unwrap().contains("tresnet_m")));
-    assert_eq!(models("resnet20")[0]["mean"], serde_json::json!([0.4914, 0.4822, 0.4465]));
+    assert_eq!(models("resnet56")[0]["mean"], serde_json::json!([0.4914, 0.4822, 0.4465]));
+    let row = &models("efficientnet_b1")[0];
+    assert_eq!((&row["params"], &row["input_size"]), (&7_794_184.into(), &240.into()));
+    assert_eq!((&row["published_top1"], &row["published_top5"]), (&80.404.into(), &95.152.into()));
+    assert_eq!(models("resnet50")[0]["activations"], 11_114_984);
 }
 
 #[test]
 fn a_filter_may_have_wildcards() {
-    let names: Vec<Value> = models("resnet?0").into_iter().map(|row| row["model"].clone()).collect();
-    assert_eq!(names, ["resnet20"]);
+    let names: Vec<Value> = models("resnet?6").into_iter().map(|row| row["model"].clone()).collect();
+    assert_eq!(names, ["resnet56"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Inputs, layouts and comparisons.
 
 use half::{bf16, f16};
-use tresnet::ops::Shape;
 use tresnet::ops::cuda::{Element, padded};
+use tresnet::ops::{Activation, Shape};
 
 use crate::random::{fnv1a64, splitmix64};
 
@@ -23,6 +23,11 @@ pub fn round(value: f32, element: Element) -> f32 {
         Element::F16 => f16::from_f32(value).to_f32(),
         Element::Bf16 => bf16::from_f32(value).to_f32(),
     }
+}
+
+/// An activation that is a slope.
+pub fn sloped(activation: Activation, x: f32) -> f32 {
+    x.max(activation.slope() * x)
 }
 
 /// The shape with its channels padded.

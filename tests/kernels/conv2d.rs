@@ -31,7 +31,7 @@ fn cases() -> impl Iterator<Item = Case> {
         (4, 3, 2, 3, 0, 7, 8),
     ];
     let case = |((in_channels, out_channels, kernel, stride, padding, height, width), element)| {
-        let spec = ConvSpec { in_channels, out_channels, kernel, stride, padding };
+        let spec = ConvSpec { padding, ..ConvSpec::new(in_channels, out_channels, kernel, stride) };
         let shape = Shape::new(2, height, width, in_channels);
         let out_shape = spec.output(shape).unwrap();
         Case {
@@ -113,7 +113,7 @@ pub fn the_direct_convolutions_gradients_are_the_cpus() {
 }
 
 pub fn filters_are_padded_where_they_are_laid_out() {
-    let spec = ConvSpec { in_channels: 2, out_channels: 1, kernel: 2, stride: 1, padding: 0 };
+    let spec = ConvSpec { padding: 0, ..ConvSpec::new(2, 1, 2, 1) };
     let filter =
         cuda::conv2d::filter_for_device(&spec, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], |channels| channels + 1);
     let own = [1.0, 5.0, 0.0, 2.0, 6.0, 0.0, 3.0, 7.0, 0.0, 4.0, 8.0, 0.0];

@@ -3,7 +3,7 @@
 use tresnet::ops::cuda::{self, padded};
 use tresnet::ops::{self, Activation, Normalize, Shape};
 
-use crate::compare::{CHANNELS, ELEMENTS, assert_near, pad, padded_shape, round, unpad, values};
+use crate::compare::{CHANNELS, ELEMENTS, assert_near, pad, padded_shape, round, sloped, unpad, values};
 use crate::memory::{Memory, run};
 
 /// Sides that are odd, even, the least and more than a strip.
@@ -56,7 +56,8 @@ pub fn blur_pool_is_the_cpus() {
             let bias = values("bias", shape.channels, element);
             let out_shape = ops::blur_pool_shape(shape).unwrap();
             for producer in [None, Some(Activation::LeakyRelu(0.01)), Some(Activation::Relu)] {
-                let act = |(at, &x): (usize, &f32)| producer.map_or(x, |act| act.apply(x + bias[at % shape.channels]));
+                let act =
+                    |(at, &x): (usize, &f32)| producer.map_or(x, |act| sloped(act, x + bias[at % shape.channels]));
                 let produced: Vec<f32> = input.iter().enumerate().map(act).collect();
                 let mut expected = vec![0.0; out_shape.len()];
                 ops::blur_pool(&produced, shape, &mut expected).unwrap();
@@ -159,7 +160,7 @@ pub fn sums_and_gradients_go_through_activations() {
         for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
             let [left, right] = ["left", "right"].map(|name| values(name, shape.len(), element));
             let expected: Vec<f32> =
-                left.iter().zip(&right).map(|(left, right)| activation.apply(left + right)).collect();
+                left.iter().zip(&right).map(|(left, right)| sloped(activation, left + right)).collect();
             let [device_left, device_right] = [&left, &right].map(|side| Memory::values(element, side));
             run(cuda::activation::add(element, shape, [&device_left, &device_right], activation, &device_left));
             assert_near("sum", element, &device_left.read_values(element), &expected);

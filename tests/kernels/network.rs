@@ -4,9 +4,9 @@
 use candle_core::{DType, Device, Shape as Dims, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use tresnet::models::resnet_cifar::ResNetCifar;
+use tresnet::models::torch_resnet::TorchResNet;
 use tresnet::models::tresnet::TResNet;
-use tresnet::models::{Architecture, Config};
+use tresnet::models::{Architecture, Config, Request};
 use tresnet::nn::{Network, Value};
 use tresnet::ops::cuda::Element;
 use tresnet::ops::{Constant, Isa, Memory, Schedule, Shape};
@@ -64,7 +64,7 @@ fn scheduled(schedule: &Schedule, constants: &[Constant], pixels: &[u8]) -> Vec<
 }
 
 fn check(config: &dyn Config, side: usize, element: Element, tolerance: f32) {
-    let Architecture { graph, features, logits } = config.architecture(5, 3);
+    let Architecture { graph, features, logits } = config.architecture(&Request::new(5, 3)).unwrap();
     let weights = VarBuilder::from_backend(Box::new(Formula), DType::F32, Device::Cpu);
     let constants = graph.constants(&weights).unwrap();
     let network = Network::bind(graph.clone(), &weights, &MEAN, &STD, Isa::detect()).unwrap();
@@ -97,5 +97,7 @@ pub fn a_scheduled_tresnet_in_f16_is_within_one_per_cent() {
 }
 
 pub fn a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits() {
-    check(&ResNetCifar { blocks: 1, bottleneck: true }, 12, Element::F32, 1e-4);
+    let blocks = &[1, 1, 1];
+    let network = TorchResNet { blocks, bottleneck: true, pre_activation: false, width: 1, drop_rate: 0.0 };
+    check(&network, 12, Element::F32, 1e-4);
 }

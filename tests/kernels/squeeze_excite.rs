@@ -75,7 +75,7 @@ fn check(
     let [input, residual, gradient] = ["x", "r", "g"].map(|name| values(name, shape.len(), element));
     let added = has_residual.then_some(&residual[..]);
     let [w1, b1, w2, b2] = weights.cpu.each_ref().map(|weights| &weights[..]);
-    let op = SqueezeExcite::new(channels, hidden, [w1, b1], [w2, b2], isa);
+    let op = SqueezeExcite::new([channels, hidden], [w1, b1], [w2, b2], Activation::Relu, isa);
     let mut expected = vec![0.0; shape.len()];
     let cpu_gate = op.forward(&input, shape, added, activation, &mut expected).unwrap();
 

@@ -1,11 +1,18 @@
 //! The ops against plain loops in f64, on every instruction set that this processor has, over odd shapes.
 
 use tresnet::ops::{
-    Activation, Conv2d, ConvSpec, Isa, Normalize, Shape, SqueezeExcite, average_pool_2x2, average_pool_2x2_shape,
-    blur_pool, blur_pool_shape, space_to_depth,
+    Activation, Conv2d, ConvSpec, Isa, Normalize, Shape, SqueezeExcite, Subsample, Window, average_pool_2x2,
+    average_pool_2x2_shape, blur_pool, blur_pool_shape, max_pool_3x3, max_pool_3x3_shape, space_to_depth, subsample,
 };
 
 use crate::{reference, values, wide};
+
+fn activated(values: Vec<f64>, activation: Activation) -> Vec<f64> {
+    match activation {
+        Activation::Silu => reference::silu(values),
+        sloped => reference::leaky(values, f64::from(sloped.slope())),
+    }
+}
 
 fn assert_close(ours: &[f32], expected: &[f64], what: &str) {
     assert_eq!(ours.len(), expected.len(), "{what}");
@@ -25,7 +32,7 @@ struct Case {
 
 fn case(batch: usize, size: [usize; 2], channels: [usize; 2], kernel: usize, stride: usize) -> Case {
     let [in_channels, out_channels] = channels;
-    let spec = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
+    let spec = ConvSpec::new(in_channels, out_channels, kernel, stride);
     let shape = Shape::new(batch, size[0], size[1], in_channels);
     Case { spec, shape, residual: false, activation: Activation::Identity }
 }
@@ -45,7 +52,7 @@ impl Case {
             sum * f64::from(scale[channel]) + f64::from(shift[channel]) + residual
         };
         let expected = sums.iter().copied().enumerate().map(epilogue).collect();
-        let expected = reference::leaky(expected, f64::from(activation.slope()));
+        let expected = activated(expected, activation);
         for isa in Isa::available() {
             let conv = Conv2d::new(spec, &weight, Some(&scale), Some(&shift), isa);
             let mut ours = vec![f32::NAN; out.len()];
@@ -99,10 +106,10 @@ fn a_sum_too_long_for_one_pass_is_taken_in_several() {
 #[test]
 fn products_of_bf16_are_those_of_the_rounded_numbers() {
     let Some(isa) = Isa::bf16() else { return };
-    for [in_channels, out_channels] in [[64, 64], [17, 10], [3, 83], [1, 100]] {
-        let spec = ConvSpec { in_channels, out_channels, kernel: 3, stride: 1, padding: 1 };
+    for [in_channels, out_channels, groups] in [[64, 64, 1], [17, 10, 1], [3, 83, 1], [1, 100, 1], [128, 128, 32]] {
+        let spec = ConvSpec { groups, ..ConvSpec::new(in_channels, out_channels, 3, 1) };
         let shape = Shape::new(2, 7, 5, in_channels);
-        let (input, weight) = (values("input", shape.len()), values("weight", out_channels * in_channels * 9));
+        let (input, weight) = (values("input", shape.len()), values("weight", out_channels * in_channels / groups * 9));
         let round = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| half::bf16::from_f32(x).to_f64()).collect() };
         let expected = reference::conv2d(&spec, &round(&input), shape, &round(&weight));
         let mut ours = vec![f32::NAN; expected.len()];
@@ -114,17 +121,89 @@ fn products_of_bf16_are_those_of_the_rounded_numbers() {
 
 #[test]
 fn residual_and_activation_follow_the_sum() {
-    for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
+    for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01), Activation::Silu] {
         for residual in [false, true] {
             Case { residual, activation, ..case(2, [7, 9], [16, 48], 3, 1) }.check();
             Case { residual, activation, ..case(2, [7, 9], [16, 83], 1, 1) }.check();
+            Case { residual, activation, ..grouped(case(2, [7, 9], [37, 37], 3, 1), 37) }.check();
+            Case { residual, activation, ..grouped(case(2, [7, 9], [24, 48], 3, 1), 6) }.check();
+        }
+    }
+}
+
+fn grouped(case: Case, groups: usize) -> Case {
+    Case { spec: ConvSpec { groups, ..case.spec }, ..case }
+}
+
+#[test]
+fn grouped_convolutions_see_their_own_channels_alone() {
+    for (channels, groups) in [([128, 128], 32), ([20, 30], 5), ([64, 32], 2), ([6, 18], 3), ([34, 51], 17)] {
+        grouped(case(2, [7, 6], channels, 3, 1), groups).check();
+        grouped(case(1, [9, 8], channels, 3, 2), groups).check();
+        grouped(case(1, [3, 5], channels, 1, 1), groups).check();
+    }
+}
+
+#[test]
+fn depthwise_convolutions_of_all_kernels_strides_and_widths_are_exact() {
+    for channels in [1, 7, 16, 40, 83] {
+        for kernel in [3, 5, 7, 9, 11] {
+            for stride in [1, 2] {
+                grouped(case(2, [9, 7], [channels; 2], kernel, stride), channels).check();
+            }
+        }
+    }
+    grouped(case(1, [1, 2], [48; 2], 5, 2), 48).check();
+}
+
+/// A convolution of 12 channels from the third of 20, to 16 from the second of 18.
+fn within(groups: usize) -> Case {
+    let [input, output] = [Window { first: 3, of: 20 }, Window { first: 1, of: 18 }];
+    let spec = ConvSpec { groups, input, output, ..ConvSpec::new(12, if groups == 12 { 12 } else { 16 }, 3, 1) };
+    Case { spec, ..case(2, [6, 5], [20, 18], 3, 1) }
+}
+
+#[test]
+fn a_convolution_within_wider_maps_touches_its_own_channels_alone() {
+    for groups in [1, 2, 4, 12] {
+        let Case { spec, shape, .. } = within(groups);
+        let (input, weight) = (values("input", shape.len()), values("weight", spec.weight_shape().iter().product()));
+        let expected = reference::conv2d(&spec, &wide(&input), shape, &wide(&weight));
+        for isa in Isa::available() {
+            let mut ours = vec![0.0; expected.len()];
+            let conv = Conv2d::new(spec, &weight, None, None, isa);
+            conv.forward(&input, shape, None, Activation::Identity, &mut ours).unwrap();
+            assert_close(&ours, &expected, &format!("{isa:?} {spec:?}"));
         }
     }
 }
 
 #[test]
+fn max_pool_sees_only_what_lies_inside() {
+    for (height, width) in [(1, 1), (1, 4), (7, 7), (6, 5)] {
+        let shape = Shape::new(2, height, width, 19);
+        let input: Vec<f32> = values("input", shape.len()).iter().map(|x| x - 2.0).collect();
+        let expected = reference::max_pool(&wide(&input), shape);
+        let mut ours = vec![f32::NAN; max_pool_3x3_shape(shape).unwrap().len()];
+        max_pool_3x3(&input, shape, &mut ours).unwrap();
+        assert_close(&ours, &expected, &format!("{shape}"));
+    }
+}
+
+#[test]
+fn a_subsample_leaves_out_pixels_and_appends_zeros() {
+    for (stride, channels) in [(2, 19), (2, 32), (1, 32), (3, 20)] {
+        let shape = Shape::new(2, 7, 6, 19);
+        let (op, input) = (Subsample { stride, channels }, values("input", shape.len()));
+        let mut ours = vec![f32::NAN; op.output(shape).len()];
+        subsample(op, &input, shape, &mut ours);
+        assert_close(&ours, &reference::subsample(op, &wide(&input), shape), &format!("{op:?}"));
+    }
+}
+
+#[test]
 fn a_convolution_refuses_other_channels_and_maps_smaller_than_its_kernel() {
-    let spec = ConvSpec { in_channels: 4, out_channels: 4, kernel: 3, stride: 1, padding: 0 };
+    let spec = ConvSpec { padding: 0, ..ConvSpec::new(4, 4, 3, 1) };
     assert!(spec.output(Shape::new(1, 8, 8, 3)).unwrap_err().to_string().contains("4 input channels"));
     assert!(spec.output(Shape::new(1, 2, 8, 4)).unwrap_err().to_string().contains("smaller than its kernel"));
 }
@@ -169,15 +248,18 @@ fn squeeze_excite_weights_channels_by_their_images_means() {
     let reduce = [values("w1", channels * hidden), values("b1", hidden)];
     let expand = [values("w2", channels * hidden), values("b2", channels)];
     let weights = [&reduce[0], &reduce[1], &expand[0], &expand[1]].map(|values| wide(values));
-    let scaled = reference::squeeze_excite(&wide(&input), shape, weights.each_ref().map(|values| &values[..]));
-    let sum = scaled.iter().zip(&residual).map(|(x, residual)| x + f64::from(*residual)).collect();
-    let expected = reference::leaky(sum, 0.0);
-    for isa in Isa::available() {
-        let [reduce, expand] = [&reduce, &expand].map(|[weight, bias]| [&weight[..], &bias[..]]);
-        let op = SqueezeExcite::new(channels, hidden, reduce, expand, isa);
-        let mut ours = vec![f32::NAN; shape.len()];
-        op.forward(&input, shape, Some(&residual), Activation::Relu, &mut ours).unwrap();
-        assert_close(&ours, &expected, &format!("{isa:?}"));
+    for between in [Activation::Relu, Activation::Silu] {
+        let weights = weights.each_ref().map(|values| &values[..]);
+        let scaled = reference::squeeze_excite(&wide(&input), shape, weights, |x| activated(x, between));
+        let sum = scaled.iter().zip(&residual).map(|(x, residual)| x + f64::from(*residual)).collect();
+        let expected = reference::leaky(sum, 0.0);
+        for isa in Isa::available() {
+            let [reduce, expand] = [&reduce, &expand].map(|[weight, bias]| [&weight[..], &bias[..]]);
+            let op = SqueezeExcite::new([channels, hidden], reduce, expand, between, isa);
+            let mut ours = vec![f32::NAN; shape.len()];
+            op.forward(&input, shape, Some(&residual), Activation::Relu, &mut ours).unwrap();
+            assert_close(&ours, &expected, &format!("{isa:?} {between:?}"));
+        }
     }
 }
 

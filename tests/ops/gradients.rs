@@ -1,10 +1,11 @@
 //! Every op's gradient against finite differences of a plain f64 form of the op.
 
 use tresnet::ops::{
-    Activation, BatchStatistics, ConvSpec, Isa, LinearGradients, Saved, Shape, SqueezeExcite, activation_gradient,
-    average_pool_2x2_gradient, average_pool_2x2_shape, batch_norm, batch_norm_gradient, batch_norm_into,
-    batch_statistics, blur_pool_gradient, blur_pool_shape, conv2d_input_gradient, conv2d_weight_gradient,
-    global_average_pool_gradient, linear_gradient,
+    Activation, BatchStatistics, ConvSpec, Isa, LinearGradients, Saved, Shape, SqueezeExcite, Subsample, Window,
+    activation_gradient, average_pool_2x2_gradient, average_pool_2x2_shape, batch_norm, batch_norm_gradient,
+    batch_norm_into, batch_statistics, blur_pool_gradient, blur_pool_shape, conv2d_input_gradient,
+    conv2d_weight_gradient, global_average_pool_gradient, linear_gradient, max_pool_3x3_gradient, max_pool_3x3_shape,
+    silu_gradient, subsample_gradient,
 };
 
 use crate::{reference, values, wide};
@@ -32,13 +33,17 @@ fn assert_gradient(what: &str, analytic: &[f32], point: &[f32], weights: &[f32],
 }
 
 fn conv_case(shape: Shape, out_channels: usize, kernel: usize, stride: usize) {
-    let spec = ConvSpec { in_channels: shape.channels, out_channels, kernel, stride, padding: kernel / 2 };
+    spec_case(shape, ConvSpec::new(shape.channels, out_channels, kernel, stride));
+}
+
+fn spec_case(shape: Shape, spec: ConvSpec) {
     let out = spec.output(shape).unwrap();
     let (input, weight) = (values("input", shape.len()), values("weight", spec.weight_shape().iter().product()));
     let gradient = values("gradient", out.len());
     for isa in Isa::available() {
         let what = format!("{isa:?} {spec:?} of {shape}");
-        let mut ours = vec![f32::NAN; shape.len()];
+        // Channels that the convolution does not see keep what they have.
+        let mut ours = vec![0.0; shape.len()];
         conv2d_input_gradient(&spec, &weight, &gradient, shape, None, &mut ours, isa).unwrap();
         let op = |input: &[f64]| reference::conv2d(&spec, input, shape, &wide(&weight));
         assert_gradient(&format!("input of {what}"), &ours, &input, &gradient, op);
@@ -66,13 +71,62 @@ fn wide_convolutions_of_few_products_have_their_gradients() {
 }
 
 #[test]
+fn grouped_and_depthwise_convolutions_have_their_gradients() {
+    let spec = |channels: [usize; 2], groups, kernel, stride| ConvSpec {
+        groups,
+        ..ConvSpec::new(channels[0], channels[1], kernel, stride)
+    };
+    spec_case(Shape::new(2, 6, 5, 64), spec([64, 64], 16, 3, 1));
+    spec_case(Shape::new(2, 6, 5, 20), spec([20, 30], 5, 3, 2));
+    spec_case(Shape::new(2, 7, 5, 37), spec([37, 37], 37, 3, 1));
+    spec_case(Shape::new(2, 7, 6, 20), spec([20, 20], 20, 5, 2));
+    spec_case(Shape::new(1, 20, 21, 5), spec([5, 5], 5, 7, 1));
+    let [input, output] = [Window { first: 3, of: 20 }, Window { first: 1, of: 18 }];
+    for (groups, outputs) in [(1, 16), (4, 16), (12, 12)] {
+        spec_case(Shape::new(2, 5, 4, 20), ConvSpec { input, output, ..spec([12, outputs], groups, 3, 1) });
+    }
+}
+
+#[test]
+fn silu_after_a_norm_has_its_gradient() {
+    let input = values("input", 1000);
+    let mut ours = values("gradient", 1000);
+    silu_gradient(&mut ours, &input);
+    assert_gradient("silu", &ours, &input, &values("gradient", 1000), |x| reference::silu(x.to_vec()));
+}
+
+#[test]
+fn max_pool_and_subsample_have_their_gradients() {
+    for (height, width) in [(1, 2), (5, 4), (8, 7)] {
+        let shape = Shape::new(2, height, width, 5);
+        let input = values("input", shape.len());
+        let mut ours = vec![f32::NAN; shape.len()];
+        let gradient = values("gradient", max_pool_3x3_shape(shape).unwrap().len());
+        max_pool_3x3_gradient(&gradient, &input, shape, &mut ours).unwrap();
+        assert_gradient(&format!("max of {shape}"), &ours, &input, &gradient, |x| reference::max_pool(x, shape));
+        let op = Subsample { stride: 2, channels: 8 };
+        let gradient = values("gradient", op.output(shape).len());
+        subsample_gradient(op, &gradient, shape, &mut ours);
+        assert_gradient(&format!("{op:?}"), &ours, &input, &gradient, |x| reference::subsample(op, x, shape));
+    }
+}
+
+#[test]
+fn a_maximum_that_stands_twice_gives_its_gradient_to_the_first() {
+    let shape = Shape::new(1, 2, 2, 1);
+    let mut ours = [f32::NAN; 4];
+    max_pool_3x3_gradient(&[3.0], &[0.0, 1.0, 1.0, 1.0], shape, &mut ours).unwrap();
+    assert_eq!(ours, [0.0, 3.0, 0.0, 0.0]);
+}
+
+#[test]
 fn a_weight_gradient_of_many_pixels_is_summed_over_all_of_them() {
     conv_case(Shape::new(2, 20, 21, 4), 5, 3, 1);
 }
 
 #[test]
 fn an_input_gradient_can_be_added_to_another() {
-    let spec = ConvSpec { in_channels: 3, out_channels: 4, kernel: 3, stride: 1, padding: 1 };
+    let spec = ConvSpec::new(3, 4, 3, 1);
     let shape = Shape::new(1, 5, 5, 3);
     let (weight, gradient) = (values("weight", 108), values("gradient", 100));
     let (mut alone, mut added) = (vec![0.0; 75], vec![0.0; 75]);
@@ -185,13 +239,19 @@ fn linear_layers_have_their_gradients() {
 
 #[test]
 fn squeeze_excite_has_its_gradients() {
+    squeeze_excite_case(Activation::Relu, |x| reference::leaky(x, 0.0));
+    squeeze_excite_case(Activation::Silu, reference::silu);
+}
+
+fn squeeze_excite_case(between: Activation, reference_of_it: fn(Vec<f64>) -> Vec<f64>) {
     let (channels, hidden) = (9, 6);
     let shape = Shape::new(2, 3, 4, channels);
     let input: Vec<f32> = values("input", shape.len()).iter().map(|x| x + 0.3).collect();
     let weights = [("w1", 54), ("b1", 6), ("w2", 54), ("b2", 9)].map(|(name, len)| values(name, len));
     let gradient = values("gradient", shape.len());
     let isa = Isa::detect();
-    let op = SqueezeExcite::new(channels, hidden, [&weights[0], &weights[1]], [&weights[2], &weights[3]], isa);
+    let op =
+        SqueezeExcite::new([channels, hidden], [&weights[0], &weights[1]], [&weights[2], &weights[3]], between, isa);
     let mut out = vec![0.0; shape.len()];
     let gate = op.forward(&input, shape, None, Activation::Identity, &mut out).unwrap();
     let mut dx = gradient.clone();
@@ -204,7 +264,7 @@ fn squeeze_excite_has_its_gradients() {
         if place < 4 {
             all[place] = values;
         }
-        reference::squeeze_excite(input, shape, all)
+        reference::squeeze_excite(input, shape, all, reference_of_it)
     };
     assert_gradient("input", &dx, &input, &gradient, |x| with(x, 4, &[]));
     for (place, (ours, weights)) in sums.iter().zip(&weights).enumerate() {

@@ -47,7 +47,7 @@ fn published_widths_are_padded_to_the_next_eight() {
 fn padded_convolutions_with_bias_residual_leaky_and_blur_are_the_plain_ones() {
     for (inputs, outputs, kernel, stride) in [(83, 76, 3, 1), (3, 12, 3, 2), (48, 83, 1, 1), (16, 8, 3, 1)] {
         let what = format!("{inputs} to {outputs} channels, {kernel}x{kernel}/{stride}");
-        let spec = ConvSpec { in_channels: inputs, out_channels: outputs, kernel, stride, padding: kernel / 2 };
+        let spec = ConvSpec::new(inputs, outputs, kernel, stride);
         let shape = Shape::new(2, 7, 9, inputs);
         let out_shape = spec.output(shape).unwrap();
         let weight = values("weight", outputs * inputs * kernel * kernel);

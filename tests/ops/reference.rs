@@ -1,6 +1,6 @@
 //! The ops as plain loops in f64.
 
-use tresnet::ops::{ConvSpec, Shape};
+use tresnet::ops::{ConvSpec, Shape, Subsample};
 
 /// The value at a position that may lie outside the map, where it is zero.
 fn padded(input: &[f64], shape: Shape, [image, y, x, channel]: [isize; 4]) -> f64 {
@@ -20,17 +20,47 @@ fn map(shape: Shape, value: impl Fn([usize; 4]) -> f64) -> Vec<f64> {
     (0..shape.len()).map(|index| value(at(index))).collect()
 }
 
+/// Zero in the channels that the convolution does not compute.
 pub fn conv2d(spec: &ConvSpec, input: &[f64], shape: Shape, weight: &[f64]) -> Vec<f64> {
     let taps = spec.kernel * spec.kernel;
+    let [in_group, out_group] = [spec.in_channels, spec.out_channels].map(|channels| channels / spec.groups);
     map(spec.output(shape).unwrap(), |[image, y, x, channel]| {
-        let weight = &weight[channel * spec.in_channels * taps..][..spec.in_channels * taps];
+        let Some(channel) = channel.checked_sub(spec.output.first).filter(|&channel| channel < spec.out_channels)
+        else {
+            return 0.0;
+        };
+        let weight = &weight[channel * in_group * taps..][..in_group * taps];
         let term = |(at, w): (usize, &f64)| {
             let row = (y * spec.stride + at % taps / spec.kernel) as isize - spec.padding as isize;
             let column = (x * spec.stride + at % spec.kernel) as isize - spec.padding as isize;
-            w * padded(input, shape, [image as isize, row, column, (at / taps) as isize])
+            let from = spec.input.first + channel / out_group * in_group + at / taps;
+            w * padded(input, shape, [image as isize, row, column, from as isize])
         };
         weight.iter().enumerate().map(term).sum()
     })
+}
+
+/// 3x3, stride 2, padded by 1.
+pub fn max_pool(input: &[f64], shape: Shape) -> Vec<f64> {
+    let out = Shape::new(shape.batch, shape.height.div_ceil(2), shape.width.div_ceil(2), shape.channels);
+    map(out, |[image, y, x, channel]| {
+        let places = (0..9).map(|tap| ((2 * y + tap / 3).wrapping_sub(1), (2 * x + tap % 3).wrapping_sub(1)));
+        let inside = places.filter(|&(y, x)| y < shape.height && x < shape.width);
+        let values =
+            inside.map(|(y, x)| padded(input, shape, [image as isize, y as isize, x as isize, channel as isize]));
+        values.fold(f64::NEG_INFINITY, f64::max)
+    })
+}
+
+pub fn subsample(op: Subsample, input: &[f64], shape: Shape) -> Vec<f64> {
+    map(op.output(shape), |[image, y, x, channel]| {
+        let [y, x] = [y, x].map(|at| (at * op.stride) as isize);
+        if channel < shape.channels { padded(input, shape, [image as isize, y, x, channel as isize]) } else { 0.0 }
+    })
+}
+
+pub fn silu(values: Vec<f64>) -> Vec<f64> {
+    values.into_iter().map(|x| x / (1.0 + (-x).exp())).collect()
 }
 
 pub fn blur_pool(input: &[f64], shape: Shape) -> Vec<f64> {
@@ -76,11 +106,15 @@ pub fn linear(input: &[f64], batch: usize, weight: &[f64], bias: &[f64]) -> Vec<
         .collect()
 }
 
-/// `weights` are reduce's weight and bias and expand's.
-pub fn squeeze_excite(input: &[f64], shape: Shape, weights: [&[f64]; 4]) -> Vec<f64> {
+/// `weights` are reduce's weight and bias and expand's; `between` follows the first.
+pub fn squeeze_excite(
+    input: &[f64],
+    shape: Shape,
+    weights: [&[f64]; 4],
+    between: impl Fn(Vec<f64>) -> Vec<f64>,
+) -> Vec<f64> {
     let hidden = linear(&global_average_pool(input, shape), shape.batch, weights[0], weights[1]);
-    let hidden: Vec<f64> = hidden.into_iter().map(|x| x.max(0.0)).collect();
-    let gates = linear(&hidden, shape.batch, weights[2], weights[3]);
+    let gates = linear(&between(hidden), shape.batch, weights[2], weights[3]);
     let gate = |at: usize| {
         let gate = gates[at / shape.image_len() * shape.channels + at % shape.channels];
         1.0 / (1.0 + (-gate).exp())

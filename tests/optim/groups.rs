@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tresnet::models::find;
+use tresnet::models::{Request, find};
 use tresnet::nn::Parameter;
 use tresnet::optim::{GroupOptions, Groups};
 
@@ -12,7 +12,7 @@ const PLAIN: GroupOptions = GroupOptions { weight_decay: 1e-4, layer_decay: None
 
 fn parameters(model: &str) -> Vec<Parameter> {
     let variant = find(model).unwrap();
-    variant.network.architecture(variant.num_classes, 3).graph.parameters().to_vec()
+    variant.architecture(&Request::new(variant.num_classes, 3)).unwrap().graph.parameters().to_vec()
 }
 
 fn groups(model: &str, options: &GroupOptions) -> Groups {
@@ -45,6 +45,13 @@ fn tresnets_layers_learn_at_timms_rates() {
 #[test]
 fn cifar_resnets_layers_learn_at_the_rates_of_a_matcher_by_block() {
     assert_grouped("resnet20 0.6", "resnet20", &GroupOptions { layer_decay: Some(0.6), ..PLAIN });
+}
+
+#[test]
+fn resnets_and_mobile_networks_layers_learn_at_timms_rates() {
+    let options = GroupOptions { layer_decay: Some(0.6), ..PLAIN };
+    assert_grouped("resnet26d 0.6", "resnet26d", &options);
+    assert_grouped("mixnet_s 0.6", "mixnet_s", &options);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
-use tresnet::augment::Rgb;
-use tresnet::data::source::{self, Source};
+use tresnet::augment::{Region, Rgb};
+use tresnet::data::source::{self, Reader, Source};
 use tresnet::data::{Split, open_split};
 
 const PLANE: usize = 32 * 32;
@@ -57,7 +57,8 @@ fn archive(files: &[(String, Vec<u8>)]) -> TempDir {
 
 fn picture(source: &Source, index: usize) -> Rgb {
     let mut image = Rgb::default();
-    source.load(index, &mut Vec::new(), &mut image).unwrap();
+    let whole = |width, height| Region { left: 0, top: 0, width, height };
+    source.load(index, whole, &mut Reader::default(), &mut image).unwrap();
     image
 }
 

@@ -111,11 +111,12 @@ fn weights_are_no_state_and_say_what_they_are_good_for() {
     assert!(error.contains("w.safetensors") && error.contains("--initial-checkpoint"), "{error}");
 }
 
+fn fixture(name: &str) -> Checkpoint {
+    Checkpoint::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(name)).unwrap()
+}
+
 #[test]
 fn timms_own_state_gives_epoch_weights_and_average() {
-    let fixture = |name: &str| {
-        Checkpoint::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(name)).unwrap()
-    };
     let state = TimmState::from_checkpoint(&fixture("training.pth.tar")).unwrap();
     // Saved after epoch 17, in timm's form 2.
     assert_eq!(state.epoch, 18);
@@ -127,4 +128,33 @@ fn timms_own_state_gives_epoch_weights_and_average() {
     assert_ne!(first(&state.model), first(&ema));
     let error = TimmState::from_checkpoint(&fixture("timm.pth")).unwrap_err().to_string();
     assert!(error.contains("timm.pth") && error.contains("--initial-checkpoint"), "{error}");
+}
+
+#[test]
+fn timms_optimizer_gives_each_parameter_its_own_buffers() {
+    // The first step's averages of the formula's gradients.
+    let adamw: [(&str, fn(f32) -> f32); 2] = [("exp_avg", |g| 0.1 * g), ("exp_avg_sq", |g| 0.001 * (g * g))];
+    let sgd: [(&str, fn(f32) -> f32); 1] = [("momentum_buffer", |g| g)];
+    for (file, steps, buffers) in [("timm-adamw.pth.tar", 1, &adamw[..]), ("timm-sgd.pth.tar", 0, &sgd[..])] {
+        let state = TimmState::from_checkpoint(&fixture(file)).unwrap();
+        let optimizer = state.optimizer.unwrap();
+        assert_eq!(optimizer.steps, steps, "{file}");
+        let trained = state.model.names().filter(|(name, _)| !name.contains("running_"));
+        let mut held = 0;
+        for (name, shape) in trained {
+            let gradient = crate::formula::value(&format!("gradient.{name}"), shape);
+            for (buffer, expected) in buffers {
+                let values = &optimizer.buffers[&format!("{buffer}.{name}")];
+                assert_eq!(values.len(), gradient.len());
+                for (value, &g) in values.iter().zip(&gradient) {
+                    let allowed = 1e-6 * (g.abs() + g * g);
+                    assert!((value - expected(g)).abs() <= allowed, "{file}: {buffer} of {name} is {value}");
+                }
+                held += 1;
+            }
+        }
+        assert_eq!(held, optimizer.buffers.len(), "{file} holds nothing else");
+    }
+    let other = TimmState::from_checkpoint(&fixture("training.pth.tar")).unwrap().optimizer.unwrap_err().to_string();
+    assert!(other.contains("groups of [1]"), "{other}");
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use tresnet::loss::{Criterion, Targets};
-use tresnet::models::{Architecture, Config};
+use tresnet::models::{Architecture, Config, Request, find};
 use tresnet::nn::{Drops, Images, Initializer, Trainable, Value};
 use tresnet::ops::{Isa, Shape};
 
@@ -14,7 +14,18 @@ const SIDE: usize = 64;
 const BATCH: usize = 4;
 
 fn network(drops: Drops) -> (Trainable, Value) {
-    let Architecture { graph, logits, .. } = TINY.architecture(5, 3);
+    trainable(TINY.architecture(&Request::new(5, 3)).unwrap(), drops)
+}
+
+type Build = fn(Drops) -> (Trainable, Value);
+
+/// A network with dropout of its own, and with branches that end in convolutions.
+fn preactivated(drops: Drops) -> (Trainable, Value) {
+    let variant = find("PreActWideResNet16").unwrap();
+    trainable(variant.architecture(&Request::new(5, 3)).unwrap(), drops)
+}
+
+fn trainable(Architecture { graph, logits, .. }: Architecture, drops: Drops) -> (Trainable, Value) {
     let weights = VarBuilder::from_backend(Box::new(Initializer { seed: 3 }), DType::F32, Device::Cpu);
     let mut network = Trainable::new(graph, &weights, &[0.0; 3], &[1.0; 3], Isa::detect()).unwrap();
     // Branches end in norms whose weight starts at 0: from 1 they matter.
@@ -39,7 +50,14 @@ fn loss(network: &mut Trainable, logits: Value) -> (f64, Vec<f32>) {
 
 #[test]
 fn gradients_are_those_of_the_network_that_is_left() {
-    for drops in [Drops { path: 0.6, ..Drops::default() }, Drops { features: 0.5, ..Drops::default() }] {
+    let none = Drops::default();
+    let networks: [(Build, Drops); 4] = [
+        (network, Drops { path: 0.6, ..none }),
+        (network, Drops { features: 0.5, ..none }),
+        (preactivated, none),
+        (preactivated, Drops { path: 0.6, ..none }),
+    ];
+    for (network, drops) in networks {
         let (mut trainable, logits) = network(Drops { seed: 2, ..drops });
         loss(&mut trainable, logits);
         let (_, gradients) = trainable.parameters_mut();
@@ -73,4 +91,11 @@ fn a_batch_drops_other_values_than_the_next_and_a_network_without_drops_none() {
     assert_ne!(outcome(drops, 7), outcome(drops, 8));
     assert_ne!(outcome(drops, 7), outcome(Drops { seed: 2, ..drops }, 7));
     assert_eq!(outcome(Drops::default(), 7), outcome(Drops::default(), 8));
+    let own = |batch| {
+        let (mut trainable, logits) = preactivated(Drops::default());
+        trainable.set_batch(batch);
+        loss(&mut trainable, logits).1
+    };
+    assert_eq!(own(7), own(7));
+    assert_ne!(own(7), own(8));
 }

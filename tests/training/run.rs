@@ -5,7 +5,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use tresnet::loss::{Criterion, Targets, mixed_targets};
 use tresnet::models::tresnet::TResNet;
-use tresnet::models::{Architecture, Config, find};
+use tresnet::models::{Architecture, Config, Request, find};
 use tresnet::nn::{Drops, Images, Parameter, Trainable};
 use tresnet::ops::{Isa, Shape};
 use tresnet::optim::{Clip, Ema, GroupOptions, Groups, OptimizerSettings};
@@ -56,9 +56,13 @@ pub struct Outcome {
 /// grow from step to step.
 const LAST_NORMS: [&str; 4] = ["bn2.weight", "bn3.weight", "conv2.bn.weight", "conv3.bn.weight"];
 
-struct Formula;
+/// The formula's values.
+pub struct Weights {
+    /// Whether the last norms start small.
+    pub gentle: bool,
+}
 
-impl SimpleBackend for Formula {
+impl SimpleBackend for Weights {
     fn get(
         &self,
         shape: candle_core::Shape,
@@ -68,7 +72,7 @@ impl SimpleBackend for Formula {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         let mut values = formula::value(name, shape.dims());
-        if LAST_NORMS.iter().any(|norm| name.ends_with(norm)) {
+        if self.gentle && LAST_NORMS.iter().any(|norm| name.ends_with(norm)) {
             values.iter_mut().for_each(|weight| *weight *= 0.1);
         }
         Tensor::from_vec(values, shape, device)
@@ -81,6 +85,10 @@ impl SimpleBackend for Formula {
     fn contains_tensor(&self, _: &str) -> bool {
         true
     }
+}
+
+fn named(name: &str, classes: usize) -> Architecture {
+    find(name).unwrap().architecture(&Request::new(classes, 3)).unwrap()
 }
 
 impl Run {
@@ -104,11 +112,11 @@ impl Run {
 
     pub fn train(&self) -> Outcome {
         let (Architecture { graph, logits, .. }, side, batch, classes) = match self.network {
-            "tresnet_m" => (find("tresnet_m").unwrap().network.architecture(1000, 3), 64, 4, 1000),
-            "tresnet_tiny" => (TINY.architecture(5, 3), 64, 8, 5),
-            name => (find(name).unwrap().network.architecture(10, 3), 32, 8, 10),
+            "tresnet_m" => (named("tresnet_m", 1000), 64, 4, 1000),
+            "tresnet_tiny" => (TINY.architecture(&Request::new(5, 3)).unwrap(), 64, 8, 5),
+            name => (named(name, 10), 32, 8, 10),
         };
-        let weights = VarBuilder::from_backend(Box::new(Formula), DType::F32, Device::Cpu);
+        let weights = VarBuilder::from_backend(Box::new(Weights { gentle: true }), DType::F32, Device::Cpu);
         let parameters = graph.parameters().to_vec();
         let mut network = Trainable::new(graph, &weights, &[0.0; 3], &[1.0; 3], Isa::detect()).unwrap();
         network.set_checkpointing(self.checkpointing);
@@ -158,7 +166,7 @@ impl Run {
     }
 }
 
-fn label(image: usize, classes: usize) -> usize {
+pub fn label(image: usize, classes: usize) -> usize {
     (splitmix64(fnv1a64("labels").wrapping_add(image as u64)) >> 40) as usize % classes
 }
 

@@ -34,6 +34,49 @@ pub(super) struct Weights<'a> {
     pub pairs: &'a [Pair],
 }
 
+/// The filter along one axis, from `input` pixels to `output`.
+struct Kernel {
+    input: usize,
+    scale: f64,
+    /// A reduction widens the filter (that is the antialiasing); an enlargement leaves it as it is.
+    widening: f64,
+    support: f64,
+    weigh: fn(f64) -> f64,
+}
+
+impl Kernel {
+    fn new(input: usize, output: usize, filter: Interpolation) -> Self {
+        let (reach, weigh): (f64, fn(f64) -> f64) = match filter {
+            Interpolation::Bilinear => (1.0, triangle),
+            Interpolation::Bicubic => (2.0, cubic),
+        };
+        let scale = input as f64 / output as f64;
+        let widening = scale.max(1.0);
+        Self { input, scale, widening, support: reach * widening, weigh }
+    }
+
+    fn centre(&self, x: usize) -> f64 {
+        (x as f64 + 0.5) * self.scale
+    }
+
+    /// The source pixels of output pixel `x`.
+    fn sources(&self, x: usize) -> Range<usize> {
+        let centre = self.centre(x);
+        // Casts of negative numbers saturate to 0, where Pillow truncates and then clamps.
+        (centre - self.support + 0.5) as usize..((centre + self.support + 0.5) as usize).min(self.input)
+    }
+}
+
+/// The source pixels that a `window` of a line of `output` pixels needs, of one of `input`.
+pub(super) fn needed(input: usize, output: usize, window: &Range<usize>, filter: Interpolation) -> Range<usize> {
+    // A line that keeps its size is not filtered.
+    if input == output || window.is_empty() {
+        return window.clone();
+    }
+    let kernel = Kernel::new(input, output, filter);
+    kernel.sources(window.start).start..kernel.sources(window.end - 1).end
+}
+
 /// The taps of a stretch of output pixels along one axis.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
@@ -56,28 +99,19 @@ impl Taps {
         window: Range<usize>,
         filter: Interpolation,
     ) -> Range<usize> {
-        let (reach, weigh): (f64, fn(f64) -> f64) = match filter {
-            Interpolation::Bilinear => (1.0, triangle),
-            Interpolation::Bicubic => (2.0, cubic),
-        };
-        let scale = input as f64 / output as f64;
-        // A reduction widens the filter (that is the antialiasing); an enlargement leaves it as it is.
-        let widening = scale.max(1.0);
-        let support = reach * widening;
-        let inverse = 1.0 / widening;
-        let most = ((support.ceil() as usize) * 2 + 1).min(input);
+        let kernel = Kernel::new(input, output, filter);
+        let inverse = 1.0 / kernel.widening;
+        let most = ((kernel.support.ceil() as usize) * 2 + 1).min(input);
         self.stride = most.div_ceil(2 * PAIRS_AT_ONCE) * 2 * PAIRS_AT_ONCE;
 
         self.bounds.clear();
         self.whole.clear();
         self.pairs.clear();
         for x in window {
-            let centre = (x as f64 + 0.5) * scale;
-            // Casts of negative numbers saturate to 0, where Pillow truncates and then clamps.
-            let first = (centre - support + 0.5) as usize;
-            let end = ((centre + support + 0.5) as usize).min(input);
+            let centre = kernel.centre(x);
+            let Range { start: first, end } = kernel.sources(x);
             self.exact.clear();
-            self.exact.extend((first..end).map(|i| weigh((i as f64 - centre + 0.5) * inverse)));
+            self.exact.extend((first..end).map(|i| (kernel.weigh)((i as f64 - centre + 0.5) * inverse)));
             let total: f64 = self.exact.iter().sum();
             let start = self.whole.len();
             self.whole.extend(self.exact.iter().map(|&w| quantise(if total != 0.0 { w / total } else { w })));

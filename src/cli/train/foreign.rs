@@ -176,7 +176,6 @@ static FOREIGN: &[Foreign] = &[
     missing("input-img-mode", Takes::One, &["RGB"], "images are decoded to RGB"),
     missing("pretrained", Takes::Nothing, &[], "nothing is downloaded; give the file as --pretrained-path"),
     missing("gp", Takes::One, &["fast", "avg"], "the networks pool by the average"),
-    missing("model-kwargs", Takes::Many, &[], "`tresnet models` lists the networks there are"),
     missing("opt-kwargs", Takes::Many, &[], "--momentum, --opt-eps and --opt-betas are the optimizers' options"),
     missing("head-init-scale", Takes::One, &["1"], "the head starts as the network's own"),
     missing("head-init-bias", Takes::One, &[], "the head starts as the network's own"),

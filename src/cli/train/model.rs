@@ -20,6 +20,10 @@ pub struct ModelArgs {
     /// Input channels [default: 3; images are decoded to RGB]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub in_chans: Option<usize>,
+    /// What else the network is told, as name=value: small_images, width, shortcut (A, B, C or conv), drop_rate,
+    /// zero_init_residual; each family heeds some of them
+    #[arg(long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',')]
+    pub model_kwargs: Vec<String>,
     /// Start from these weights, every one of which must fit; their moving average where the file holds one
     #[arg(long, value_name = "FILE")]
     pub initial_checkpoint: Option<PathBuf>,

@@ -24,7 +24,7 @@ use crate::config::{BenchSettings, Mode, Subject};
 use crate::create::{ModelOptions, create_model};
 use crate::data::source::{self, Source};
 use crate::interrupt::Interrupt;
-use crate::models::Model;
+use crate::models::{Model, Request};
 use crate::report;
 
 pub fn run(args: BenchArgs, quiet: bool) -> Result<Status> {
@@ -101,7 +101,7 @@ impl Bench<'_> {
         let name = subject.variant.name;
         let peak = memory::Peak::start();
         let size = subject.preprocessing.input_size;
-        let graph = subject.variant.network.architecture(subject.variant.num_classes, RGB).graph;
+        let graph = subject.variant.architecture(&Request::new(subject.variant.num_classes, RGB))?.graph;
         let macs = graph.macs(size).with_context(|| format!("--input-size {size} does not suit {name}"))?;
         let mut row = Row::new(subject, self.settings, graph.param_count(), macs);
         // Neither loading nor training needs the network as evaluation lays it out.

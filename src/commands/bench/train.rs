@@ -9,7 +9,7 @@ use super::infer::noise;
 use super::measure::Figure;
 use crate::config::Subject;
 use crate::loss::{Criterion, Targets};
-use crate::models::Architecture;
+use crate::models::{Architecture, Request};
 use crate::nn::{Images, Initializer, Trainable};
 use crate::ops::{Isa, Shape};
 use crate::optim::{GroupOptions, Groups, OptimizerSettings};
@@ -20,7 +20,7 @@ const LEARNING_RATE: f64 = 1e-3;
 pub fn measure(bench: &Bench<'_>, subject: &Subject) -> Result<Figure> {
     let (batch, side) = (bench.settings.batch_size, subject.preprocessing.input_size);
     let (variant, classes) = (subject.variant, subject.variant.num_classes);
-    let Architecture { graph, logits, .. } = variant.network.architecture(classes, 3);
+    let Architecture { graph, logits, .. } = variant.architecture(&Request::new(classes, 3))?;
     let weights = VarBuilder::from_backend(Box::new(Initializer { seed: 0 }), DType::F32, Device::Cpu);
     let half = bench.settings.runtime.dtype == DType::BF16;
     let isa = Isa::bf16().filter(|_| half).unwrap_or_else(Isa::detect);

@@ -16,7 +16,7 @@ use crate::optim::{Ema, Groups};
 /// The learner at the beginning of a run, and what its user should know of it.
 pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec<String>)> {
     let model = &settings.model;
-    let architecture = model.variant.network.architecture(classes, model.in_chans);
+    let architecture = model.variant.architecture(&model.request(classes))?;
     let isa = Isa::bf16().filter(|_| settings.amp).unwrap_or_else(Isa::detect);
     let (mean, std) = (settings.evaluation.mean, settings.evaluation.std);
     let graph = architecture.graph;

@@ -225,8 +225,9 @@ fn begin(
                 // Perhaps timm's trainer wrote it. If not, the first refusal is the one that tells why.
                 let checkpoint = Checkpoint::open(path).map_err(|_| own)?;
                 let timm = TimmState::from_checkpoint(&checkpoint)?;
-                let position = state::restore_timm(&timm, learner, settings.model.variant.name)?;
-                report::remark(&format!("{} is timm's: epoch, weights and averages go on from it", path.display()));
+                let model = settings.model.variant.name;
+                let (position, said) = state::restore_timm(timm, learner, model, settings.start.new_optimizer)?;
+                report::remark(&format!("{} is timm's: epoch, weights and averages go on; {said}", path.display()));
                 return Ok((position, Vec::new()));
             }
         },

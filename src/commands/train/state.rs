@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::learner::Learner;
 use crate::checkpoint::{Best, ResumeFiles, ResumeState, Resumed, RunProgress, TimmState, Unfinished};
@@ -115,8 +115,14 @@ pub fn restore(
     Ok((position, progress.best.clone()))
 }
 
-/// Takes epoch, weights and averages from a checkpoint of timm's trainer. Its optimiser starts afresh.
-pub fn restore_timm(state: &TimmState, learner: &mut Learner, model: &str) -> Result<Position> {
+/// Takes epoch, weights, averages and, unless a new one is wanted, the optimiser's state from a checkpoint of timm's
+/// trainer. What became of the optimiser is the second result.
+pub fn restore_timm(
+    state: TimmState,
+    learner: &mut Learner,
+    model: &str,
+    new_optimizer: bool,
+) -> Result<(Position, String)> {
     let graph = learner.trainable.graph().clone();
     let read = |weights: &crate::checkpoint::Weights| -> Result<Vec<Vec<f32>>> {
         let (builder, binding) = weights.builder(None);
@@ -137,7 +143,16 @@ pub fn restore_timm(state: &TimmState, learner: &mut Learner, model: &str) -> Re
         ema.values_mut().clone_from_slice(&averages);
     }
     learner.trainable.parameters_mut().0.clone_from_slice(&values);
-    Ok(Position { epoch: state.epoch, ..Position::default() })
+    let loaded = match state.optimizer {
+        _ if new_optimizer => Err(anyhow!("--no-resume-opt asks for it")),
+        Ok(optimizer) => learner.optimizer.load_state(optimizer.steps, optimizer.buffers),
+        Err(reason) => Err(reason),
+    };
+    let said = match loaded {
+        Ok(()) => "the optimiser's state goes on too".to_owned(),
+        Err(reason) => format!("the optimiser starts afresh: {reason:#}"),
+    };
+    Ok((Position { epoch: state.epoch, ..Position::default() }, said))
 }
 
 /// A plateau's memory as numbers by name; what it does not know yet is left out.

@@ -60,7 +60,7 @@ pub fn optimization(
         layer_decay_min_scale: flags.layer_decay_min_scale,
     };
     // What is wrong with any of it is found by building it, for the smallest of all parameters: its state is small.
-    let graph = model.variant.network.architecture(1, model.in_chans).graph;
+    let graph = model.variant.architecture(&model.request(1))?.graph;
     let smallest = graph.parameters().iter().filter(|parameter| parameter.trainable);
     let smallest = smallest.min_by_key(|parameter| parameter.shape.iter().product::<usize>());
     as_usage(

@@ -1,11 +1,11 @@
 //! The network: which, from what, and what of it stays as it is.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::settings::{InitialWeights, ModelSettings};
 use crate::cli::ModelArgs;
-use crate::config::{in_chans, interpolation, numbers, usage, variant};
-use crate::models::Variant;
+use crate::config::{as_usage, in_chans, interpolation, model_kwargs, numbers, usage, variant};
+use crate::models::{Request, Variant};
 use crate::nn::Parameter;
 use crate::preprocessing::{Preprocessing, Preset};
 
@@ -20,12 +20,15 @@ pub fn resolve(args: &ModelArgs, warnings: &mut Vec<String>) -> Result<ModelSett
     if let Some((flag, share)) = drops.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
         return usage(format!("{flag} {share}: give a share from 0 up to, not including, 1"));
     }
+    let kwargs = model_kwargs(&args.model_kwargs)?;
     // Names and order of the parameters are the same for any number of classes.
-    let graph = variant.network.architecture(args.num_classes.unwrap_or(variant.num_classes), in_chans).graph;
+    let request = Request { num_classes: args.num_classes.unwrap_or(variant.num_classes), in_chans, kwargs };
+    let graph = as_usage(variant.architecture(&request).context("--model-kwargs"))?.graph;
     Ok(ModelSettings {
         variant,
         num_classes: args.num_classes,
         in_chans,
+        kwargs,
         weights: weights(args, warnings)?,
         frozen: frozen(&args.freeze, graph.parameters())?,
         grad_checkpointing: args.grad_checkpointing,

@@ -86,6 +86,8 @@ fn meaning(name: &str, value: &Value) -> Result<Option<Setting>, String> {
         ("amp_dtype", _, Value::String(text)) if text == "float16" => None,
         (_, _, Value::Bool(_)) => return Err(format!("{name}: {value}: it takes a value, not true or false")),
         (_, _, value) if says_nothing(value) => None,
+        // timm writes this one as a mapping.
+        ("model_kwargs", _, Value::Object(entries)) => setting(entries.iter().map(pair).collect()),
         (_, _, value) => setting(words(value).ok_or_else(|| format!("{name}: {value}: it takes no such value"))?),
     })
 }
@@ -112,6 +114,11 @@ fn says_nothing(value: &Value) -> bool {
         Value::Object(values) => values.is_empty(),
         Value::Bool(true) | Value::Number(_) => false,
     }
+}
+
+/// `name=value`, the value as a command line says it.
+fn pair((name, value): (&String, &Value)) -> String {
+    format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 /// A scalar as one word, a list of scalars as several.

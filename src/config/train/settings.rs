@@ -7,7 +7,7 @@ use crate::augment::mixing::Mixing;
 use crate::augment::training::TrainingSettings;
 use crate::flat_yaml::Settings;
 use crate::loss::Criterion;
-use crate::models::Variant;
+use crate::models::{ModelKwargs, Request, Variant};
 use crate::optim::{Clip, Goal, GroupOptions, OptimizerSettings, ScheduleOptions};
 use crate::preprocessing::Preprocessing;
 use crate::runtime::Runtime;
@@ -48,6 +48,8 @@ pub struct ModelSettings {
     pub num_classes: Option<usize>,
     /// Channels of an image.
     pub in_chans: usize,
+    /// What else the network is told.
+    pub kwargs: ModelKwargs,
     pub weights: InitialWeights,
     /// One flag for each parameter of the graph, running statistics included: whether it keeps its values. Not all
     /// trainable ones are set.
@@ -58,6 +60,13 @@ pub struct ModelSettings {
     pub drop: f64,
     /// Share of the last block's branches that are dropped, in [0, 1).
     pub drop_path: f64,
+}
+
+impl ModelSettings {
+    /// What the network is made for when it tells `num_classes` apart.
+    pub fn request(&self, num_classes: usize) -> Request {
+        Request { num_classes, in_chans: self.in_chans, kwargs: self.kwargs }
+    }
 }
 
 /// Where the weights come from when no run is resumed. `use_ema`: from the moving average, where the file holds one.

@@ -196,7 +196,7 @@ fn the_rate_follows_the_global_batch_where_none_is_given() {
 fn freezing_goes_by_the_names_of_parameters() {
     let trained = |flags: &str| {
         let model = resolved(flags).unwrap().model;
-        let graph = model.variant.network.architecture(10, 3).graph;
+        let graph = model.variant.architecture(&model.request(10)).unwrap().graph;
         let parameters = graph.parameters().iter().zip(&model.frozen).filter(|(p, frozen)| p.trainable && !**frozen);
         parameters.map(|(parameter, _)| parameter.name.clone()).collect::<Vec<_>>()
     };
@@ -248,6 +248,7 @@ fn contradictions_are_wrong_usage_that_names_its_flag() {
         ("--freeze bodi", "body.conv1"),
         ("--drop 1", "--drop 1"),
         ("--drop-path=-0.1", "--drop-path -0.1"),
+        ("--model-kwargs width=2", "--model-kwargs"),
         ("--drop-connect 0.1", "--drop-connect"),
         ("--pretrained", "--pretrained-path"),
         ("--clip-grad 0", "--clip-grad 0"),

@@ -170,6 +170,50 @@ impl Drop for Decompressor {
     }
 }
 
+/// How a picture is made for a test.
+#[cfg(test)]
+pub struct Encoding {
+    pub quality: c_int,
+    pub sampling: raw::TJSAMP,
+    pub colours: raw::TJCS,
+    /// Units between restart markers; 0 for none.
+    pub restart: c_int,
+    pub optimised: bool,
+}
+
+#[cfg(test)]
+impl Encoding {
+    /// The file of an RGB picture.
+    pub fn encode(&self, image: &Rgb) -> Vec<u8> {
+        let parameters = [
+            (raw::TJPARAM_TJPARAM_QUALITY, self.quality),
+            (raw::TJPARAM_TJPARAM_SUBSAMP, self.sampling as c_int),
+            (raw::TJPARAM_TJPARAM_COLORSPACE, self.colours as c_int),
+            (raw::TJPARAM_TJPARAM_RESTARTBLOCKS, self.restart),
+            (raw::TJPARAM_TJPARAM_OPTIMIZE, self.optimised.into()),
+        ];
+        let (mut file, mut length) = (std::ptr::null_mut(), 0);
+        let (width, height) = (image.width as c_int, image.height as c_int);
+        let format = raw::TJPF_TJPF_RGB as c_int;
+        assert_eq!(image.pixels.len(), image.width * image.height * 3);
+        // SAFETY: the handle lives until it is destroyed; the input has the rows that width and height say, without gaps;
+        // the output is allocated by the library, copied, and freed as it says.
+        unsafe {
+            let handle = raw::tj3Init(raw::TJINIT_TJINIT_COMPRESS as c_int);
+            for (parameter, value) in parameters {
+                assert_eq!(raw::tj3Set(handle, parameter as c_int, value), 0, "{parameter} {value}");
+            }
+            let pixels = image.pixels.as_ptr();
+            let status = raw::tj3Compress8(handle, pixels, width, 0, height, format, &mut file, &mut length);
+            assert_eq!(status, 0);
+            let bytes = std::slice::from_raw_parts(file, length as usize).to_vec();
+            raw::tj3Free(file.cast());
+            raw::tj3Destroy(handle);
+            bytes
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

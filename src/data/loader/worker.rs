@@ -8,12 +8,12 @@ use anyhow::Result;
 use super::order::Order;
 use super::queue::Queue;
 use crate::augment::{Place, Rgb, Transform};
-use crate::data::source::Source;
+use crate::data::source::{Reader, Source};
 
 /// Room that is used again for every image.
 #[derive(Default)]
 struct Desk<Room> {
-    bytes: Vec<u8>,
+    reader: Reader,
     image: Rgb,
     room: Room,
     pixels: Vec<u8>,
@@ -40,12 +40,12 @@ pub fn run<T: Transform>(source: &Source, order: &Order, transform: &T, queue: &
 
 impl<Room> Desk<Room> {
     fn load(&mut self, source: &Source, transform: &impl Transform<Room = Room>, place: Place) -> Result<()> {
-        source.load(place.sample, &mut self.bytes, &mut self.image)?;
+        let wanted = |width, height| transform.region(width, height, place);
+        source.load(place.sample, wanted, &mut self.reader, &mut self.image)?;
         transform.apply(&self.image, place, &mut self.room, &mut self.pixels);
-        for buffer in [&mut self.bytes, &mut self.image.pixels] {
-            if buffer.capacity() > KEPT {
-                *buffer = Vec::new();
-            }
+        self.reader.shrink(KEPT);
+        if self.image.pixels.capacity() > KEPT {
+            self.image.pixels = Vec::new();
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use candle_nn::VarBuilder;
 
+use super::supported::{DeviceConv, conv};
 use crate::nn::fold::fold;
 use crate::nn::graph::{Affine, Graph, Op};
 use crate::ops::cuda::padded;
@@ -12,7 +13,7 @@ impl Graph {
     /// The constants that a schedule's steps refer to, in their order.
     ///
     /// # Errors
-    /// If `weights` lacks a parameter.
+    /// If `weights` lacks a parameter, or a device has no kernels for a convolution.
     pub fn constants(&self, weights: &VarBuilder) -> Result<Vec<Constant>> {
         let get = |id: usize| -> Result<Vec<f32>> {
             let parameter = &self.parameters()[id];
@@ -28,19 +29,24 @@ impl Graph {
         };
         let mut constants = Vec::new();
         for node in &self.nodes {
+            if let Some(DeviceConv { spec, weight, norm, .. }) = conv(&node.op)? {
+                let folded = match norm {
+                    Some(norm) => {
+                        Some(fold(&get(norm.weight)?, &get(norm.bias)?, &get(norm.mean)?, &get(norm.variance)?))
+                    }
+                    None => None,
+                };
+                let [scale, shift] = [0, 1].map(|which| folded.as_ref().map(|folded| &folded[which][..]));
+                let conv = PaddedConv::new(&spec, &get(weight)?, scale, shift);
+                constants.extend([Constant::Weight(conv.weight), Constant::Exact(conv.bias)]);
+            }
             match node.op {
-                Op::Conv { spec, weight, norm, .. } => {
-                    let [scale, shift] =
-                        fold(&get(norm.weight)?, &get(norm.bias)?, &get(norm.mean)?, &get(norm.variance)?);
-                    let conv = PaddedConv::new(&spec, &get(weight)?, Some(&scale), Some(&shift));
-                    constants.extend([Constant::Weight(conv.weight), Constant::Exact(conv.bias)]);
-                }
                 Op::SqueezeExcite { reduce, expand, .. } => {
                     constants.extend(linear(reduce, [as_is, padded])?);
                     constants.extend(linear(expand, [padded, as_is])?);
                 }
                 Op::Linear { affine } => constants.extend(linear(affine, [as_is, padded])?),
-                Op::Input { .. } | Op::BlurPool | Op::AveragePool2x2 | Op::GlobalAveragePool => {}
+                _ => {}
             }
         }
         Ok(constants)

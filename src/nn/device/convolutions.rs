@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
+use super::supported::{DeviceConv, conv, sloped};
 use crate::nn::graph::{Graph, Node, Op, Value};
-use crate::ops::cuda::padded;
 use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape};
 
 /// What a network is run for.
@@ -20,75 +20,89 @@ impl Graph {
     /// backward pass from the end.
     ///
     /// # Errors
-    /// If images of this shape do not suit the network.
+    /// If images of this shape do not suit the network, or a device has no kernels for one of its convolutions.
     pub fn conv_problems(&self, image: Shape, purpose: Use) -> Result<Vec<ConvProblem>> {
         let shapes = self.shapes(image)?;
-        let forward = self.nodes.iter().filter_map(|node| match node.op {
-            Op::Conv { spec, activation, .. } => {
-                let pass = match purpose {
-                    Use::Evaluation => ConvPass::Forward { residual: node.inputs.len() > 1, activation },
-                    Use::Training => ConvPass::Statistics,
-                };
-                Some(problem(&spec, shapes[node.inputs[0].0], pass))
-            }
-            _ => None,
-        });
-        let mut problems: Vec<ConvProblem> = forward.collect();
-        if purpose == Use::Training {
-            for (at, node) in self.nodes.iter().enumerate().rev() {
-                let Op::Conv { spec, .. } = node.op else { continue };
-                let input = node.inputs[0];
-                problems.push(problem(&spec, shapes[input.0], ConvPass::WeightGradient));
-                // Nobody asks for the image's gradient.
-                if input != Value(0) {
-                    problems.push(problem(&spec, shapes[input.0], self.input_gradient(at, input)));
+        let mut problems = Vec::new();
+        let mut gradients = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let Some(DeviceConv { spec, activation, .. }) = conv(&node.op)? else { continue };
+            let Some(&input) = node.inputs.first() else { continue };
+            let shape = shapes[input.0];
+            match purpose {
+                Use::Evaluation => {
+                    let pass = ConvPass::Forward { residual: node.inputs.len() > 1, activation };
+                    problems.push(problem(&spec, shape, pass));
+                }
+                Use::Training => {
+                    problems.push(problem(&spec, shape, ConvPass::Statistics));
+                    // Nobody asks for the image's gradient.
+                    if input != Value(0) {
+                        gradients.push(problem(&spec, shape, self.input_gradient(at, input)?));
+                    }
+                    gradients.push(problem(&spec, shape, ConvPass::WeightGradient));
                 }
             }
         }
+        problems.extend(gradients.into_iter().rev());
         Ok(problems)
     }
 
     /// The gradient that the convolution at node `at` gives its input. Gradients of one value are summed from the last
     /// of its readers to the first, which then takes the sum through the value's own activation.
-    fn input_gradient(&self, at: usize, input: Value) -> ConvPass {
+    fn input_gradient(&self, at: usize, input: Value) -> Result<ConvPass> {
         let reads = |node: &Node| node.inputs.contains(&input);
         let add = self.nodes[at + 1..].iter().any(reads);
         let is_first = !self.nodes[..at].iter().any(reads);
         let activation = match self.nodes[input.0].op {
-            Op::Conv { activation, .. } | Op::SqueezeExcite { activation, .. } if is_first => activation,
+            Op::Conv { activation, .. } | Op::Norm { activation, .. } | Op::SqueezeExcite { activation, .. }
+                if is_first =>
+            {
+                activation
+            }
             _ => Activation::Identity,
         };
-        ConvPass::InputGradient { add, activation }
+        sloped(activation)?;
+        Ok(ConvPass::InputGradient { add, activation })
     }
 }
 
 fn problem(spec: &ConvSpec, input: Shape, pass: ConvPass) -> ConvProblem {
-    let spec = ConvSpec { in_channels: padded(spec.in_channels), out_channels: padded(spec.out_channels), ..*spec };
+    let spec = spec.padded();
     ConvProblem { spec, input: Shape { channels: spec.in_channels, ..input }, pass }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ConvNorm;
+    use crate::nn::{ConvLayer, Grouping};
 
     /// A stem, and a block whose shortcut is the stem's output.
     fn block() -> Graph {
-        let layer = |name: &str| ConvNorm {
-            kernel: 3,
+        let layer = |name: &str| ConvLayer {
+            kernels: &[3],
             activation: Activation::Relu,
-            ..ConvNorm::new(format!("{name}.conv"), format!("{name}.bn"), 12)
+            ..ConvLayer::normed(format!("{name}.conv"), format!("{name}.bn"), 12)
         };
         let (mut graph, image) = Graph::new(3, 1);
-        let stem = graph.conv_norm(image, layer("stem"));
-        let x = graph.conv_norm(stem, layer("1"));
-        graph.conv_norm(x, ConvNorm { residual: Some(stem), ..layer("2") });
+        let stem = graph.conv(image, layer("stem"));
+        let x = graph.conv(stem, layer("1"));
+        graph.conv(x, ConvLayer { residual: Some(stem), ..layer("2") });
         graph
     }
 
     fn passes(purpose: Use) -> Vec<String> {
         let problems = block().conv_problems(Shape::new(2, 8, 8, 3), purpose).unwrap();
         problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_has_no_kernels_is_refused_by_name() {
+        let (mut graph, image) = Graph::new(8, 1);
+        let layer = ConvLayer { grouping: Grouping::Depthwise, ..ConvLayer::new("depthwise".into(), 8) };
+        graph.conv(image, layer);
+        let error = graph.conv_problems(Shape::new(2, 8, 8, 8), Use::Evaluation).unwrap_err().to_string();
+        assert_eq!(error, "grouped and depthwise convolutions have no kernels on a GPU yet");
     }
 
     #[test]

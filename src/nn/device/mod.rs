@@ -5,6 +5,7 @@ mod constants;
 mod convolutions;
 mod network;
 mod schedule;
+mod supported;
 
 pub use convolutions::Use;
 pub use network::DeviceNetwork;

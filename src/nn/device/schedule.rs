@@ -1,29 +1,30 @@
 //! From a graph to a schedule: a step a node, and a place in one arena for every value while it lives.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::supported::{DeviceConv, conv, sloped};
 use crate::nn::graph::{Graph, Op, Value};
 use crate::ops::cuda::{Element, image_splits, padded};
 use crate::ops::{
-    Constants, ConvPass, ConvProblem, ConvSpec, GateScratch, Request, Schedule, Shape, Slot, Step, place,
+    Activation, Constants, ConvPass, ConvProblem, GateScratch, Request, Schedule, Shape, Slot, Step, place,
 };
 
 impl Graph {
     /// The run up to `output`, a value of `[batch, channels]`, for images `[batch, height, width, channels]`.
     ///
     /// # Errors
-    /// If images of this shape do not suit the network, or `output` is a map.
+    /// If images of this shape do not suit the network, a device has no kernels for one of its ops, or `output` is a map.
     pub fn schedule(&self, image: Shape, output: Value, element: Element) -> Result<Schedule> {
         let shapes = self.shapes(image)?;
         let nodes = &self.nodes[..=output.0];
-        if !matches!(nodes.last().map(|node| node.op), Some(Op::GlobalAveragePool | Op::Linear { .. })) {
+        if !matches!(nodes.last().map(|node| &node.op), Some(Op::GlobalAveragePool | Op::Linear { .. })) {
             bail!("value {} is no result of a network", output.0);
         }
         let mut requests: Vec<Request> = Vec::new();
         for (at, node) in nodes.iter().enumerate() {
             let last = nodes.iter().rposition(|reader| reader.inputs.contains(&Value(at))).unwrap_or(at);
             let last = if at == output.0 { nodes.len() } else { last };
-            requests.push(Request { bytes: bytes(node.op, shapes[at], element), first: at, last });
+            requests.push(Request { bytes: bytes(&node.op, shapes[at], element), first: at, last });
         }
         for (at, node) in nodes.iter().enumerate() {
             if let Op::SqueezeExcite { hidden, .. } = node.op {
@@ -61,18 +62,17 @@ impl Lowering<'_> {
         let first = node.inputs.first().with_context(|| format!("node {at} has no input"))?;
         let (input, shape) = (self.values[first.0], map(self.shapes[first.0]));
         let residual = node.inputs.get(1).map(|residual| self.values[residual.0]);
+        if let Some(DeviceConv { spec, activation, .. }) = conv(&node.op)? {
+            let pass = ConvPass::Forward { residual: residual.is_some(), activation };
+            let problem = ConvProblem { spec: spec.padded(), input: shape, pass };
+            return Ok(Step::Conv { problem, constants: self.take(2), input, residual, out });
+        }
         Ok(match node.op {
-            Op::Input { .. } => bail!("the input has no input"),
-            Op::Conv { spec, activation, .. } => {
-                let (in_channels, out_channels) = (padded(spec.in_channels), padded(spec.out_channels));
-                let pass = ConvPass::Forward { residual: residual.is_some(), activation };
-                let spec = ConvSpec { in_channels, out_channels, ..spec };
-                let problem = ConvProblem { spec, input: shape, pass };
-                Step::Conv { problem, constants: self.take(2), input, residual, out }
-            }
             Op::BlurPool => Step::BlurPool { shape, input, out },
             Op::AveragePool2x2 => Step::AveragePool2x2 { shape, input, out },
-            Op::SqueezeExcite { hidden, activation, .. } => {
+            Op::SqueezeExcite { hidden, activation, between, .. } => {
+                ensure!(between == Activation::Relu, "a gate with {between:?} has no kernels on a GPU yet");
+                sloped(activation)?;
                 let constants = self.take(4);
                 let Some(&[parts, mean, kept, gates]) = self.scratch.next() else {
                     bail!("the gate of node {at} has no place to work")
@@ -86,6 +86,7 @@ impl Lowering<'_> {
                 let (batch, inputs) = (shape.batch, shape.channels);
                 Step::Linear { batch, inputs, outputs: node.channels, constants, input, out }
             }
+            ref op => bail!("{op:?} has no kernels on a GPU yet"),
         })
     }
 
@@ -101,7 +102,7 @@ fn map(shape: Shape) -> Shape {
 }
 
 /// Bytes of a node's value.
-fn bytes(op: Op, shape: Shape, element: Element) -> usize {
+fn bytes(op: &Op, shape: Shape, element: Element) -> usize {
     match op {
         Op::GlobalAveragePool => map(shape).len() * size_of::<f32>(),
         Op::Linear { .. } => shape.len() * size_of::<f32>(),

@@ -1,17 +1,20 @@
 //! One node backward.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Record, Tape, Trainable};
-use crate::nn::graph::{Norm, Op, Value};
+use crate::nn::graph::{Conv, Norm, Op, Value};
 use crate::ops::{
-    Activation, ConvSpec, LinearGradients, Saved, Shape, activation_gradient, average_pool_2x2_gradient,
-    batch_norm_gradient, blur_pool_gradient, conv2d_input_gradient, conv2d_weight_gradient,
-    global_average_pool_gradient, linear_gradient, scale_runs,
+    Activation, LinearGradients, Saved, Shape, activation_gradient, average_pool_2x2_gradient, batch_norm_gradient,
+    batch_norm_into, blur_pool_gradient, conv2d_input_gradient, conv2d_weight_gradient, global_average_pool_gradient,
+    linear_gradient, max_pool_3x3_gradient, scale_runs, silu_gradient, subsample_gradient,
 };
 
 /// The gradient of each value, once something has given it one.
 type Gradients = [Option<Vec<f32>>];
+
+/// What a branch joins, and the scales of the branch's images where some are dropped.
+type Residual = (Value, Option<Vec<f32>>);
 
 impl Trainable {
     pub(super) fn backward_node(&mut self, tape: &mut Tape, at: usize, gradients: &mut Gradients) -> Result<()> {
@@ -23,30 +26,27 @@ impl Trainable {
         let x = &tape.records[input.0].output;
         match node.op {
             Op::Input { .. } => bail!("the input has no input"),
-            Op::Conv { spec, weight, norm, activation } => {
-                let residual = node.inputs.get(1).map(|residual| (residual, self.dropping.scales(at, shape.batch)));
-                let gradient = self.norm_gradient(gradient, &record, norm, activation, residual, gradients)?;
-                self.conv_gradient(&spec, weight, x, shape, &gradient, input, gradients)?;
+            Op::Conv { convs, norm, activation } => {
+                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.scales(at, shape.batch)));
+                let gradient = match norm {
+                    Some(norm) => self.norm_gradient(gradient, &record, None, norm, activation, residual, gradients)?,
+                    None => {
+                        activation_gradient(&mut gradient, &record.output, activation);
+                        self.split_residual(residual, &mut gradient, gradients);
+                        gradient
+                    }
+                };
+                self.conv_gradients(&convs, x, shape, &gradient, input, gradients)?;
                 self.buffers.give_back(gradient);
             }
-            Op::BlurPool => {
-                let mut out = self.buffers.take(shape.len());
-                blur_pool_gradient(&gradient, shape, &mut out)?;
-                self.buffers.give_back(gradient);
-                self.accumulate(gradients, input, out);
-            }
-            Op::AveragePool2x2 => {
-                let mut out = self.buffers.take(shape.len());
-                average_pool_2x2_gradient(&gradient, shape, &mut out);
-                self.buffers.give_back(gradient);
+            Op::Norm { norm, activation } => {
+                let out = self.norm_gradient(gradient, &record, Some(x), norm, activation, None, gradients)?;
                 self.accumulate(gradients, input, out);
             }
             Op::SqueezeExcite { reduce, expand, activation, .. } => {
                 activation_gradient(&mut gradient, &record.output, activation);
-                if let Some(residual) = node.inputs.get(1) {
-                    let scales = self.dropping.scales(at, shape.batch);
-                    self.split_residual(residual, scales, &mut gradient, gradients);
-                }
+                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.scales(at, shape.batch)));
+                self.split_residual(residual, &mut gradient, gradients);
                 let gate = record.gate.as_ref().context("the gate was not recorded")?;
                 let weights = [reduce, expand].map(|affine| &self.parameters[affine.weight][..]);
                 let places = [reduce.weight, reduce.bias, expand.weight, expand.bias];
@@ -54,10 +54,9 @@ impl Trainable {
                 gate.gradient(&mut gradient, x, shape, weights, [[w1, b1], [w2, b2]], self.isa)?;
                 self.accumulate(gradients, input, gradient);
             }
-            Op::GlobalAveragePool => {
-                let mut out = self.buffers.take(shape.len());
-                global_average_pool_gradient(&gradient, shape, &mut out);
-                self.accumulate(gradients, input, out);
+            Op::Dropout { rate } => {
+                self.dropping.dropout(at, rate).apply(&mut gradient);
+                self.accumulate(gradients, input, gradient);
             }
             Op::Linear { affine } => {
                 let scales = self.dropping.scales(at, shape.len());
@@ -66,8 +65,8 @@ impl Trainable {
                     scale_runs(&mut x, scales);
                     x
                 });
-                let mut out = self.buffers.take(shape.len());
                 let x = dropped.as_ref().unwrap_or(x);
+                let mut out = self.buffers.take(shape.len());
                 let [weight, bias] = self.gradients.get_disjoint_mut([affine.weight, affine.bias])?;
                 let into = LinearGradients { weight, bias, input: &mut out };
                 linear_gradient(&self.parameters[affine.weight], x, &gradient, shape.batch, into, self.isa)?;
@@ -76,28 +75,51 @@ impl Trainable {
                 }
                 self.accumulate(gradients, input, out);
             }
+            Op::BlurPool | Op::AveragePool2x2 | Op::MaxPool3x3 | Op::Subsample(_) | Op::GlobalAveragePool => {
+                let mut out = self.buffers.take(shape.len());
+                match node.op {
+                    Op::BlurPool => blur_pool_gradient(&gradient, shape, &mut out)?,
+                    Op::AveragePool2x2 => average_pool_2x2_gradient(&gradient, shape, &mut out),
+                    Op::MaxPool3x3 => max_pool_3x3_gradient(&gradient, x, shape, &mut out)?,
+                    Op::Subsample(op) => subsample_gradient(op, &gradient, shape, &mut out),
+                    _ => global_average_pool_gradient(&gradient, shape, &mut out),
+                }
+                self.buffers.give_back(gradient);
+                self.accumulate(gradients, input, out);
+            }
         }
         record.release(&mut self.buffers);
         Ok(())
     }
 
-    /// From the activation's output back to the convolution's, with the norm's own gradients on the way.
+    /// From the activation's output back to the norm's input, with the norm's own gradients on the way. `stored` is that
+    /// input where another record holds it.
+    #[allow(clippy::too_many_arguments)]
     fn norm_gradient(
         &mut self,
         mut gradient: Vec<f32>,
         record: &Record,
+        stored: Option<&[f32]>,
         norm: Norm,
         activation: Activation,
-        residual: Option<(&Value, Option<Vec<f32>>)>,
+        residual: Option<Residual>,
         gradients: &mut Gradients,
     ) -> Result<Vec<f32>> {
         let statistics = record.statistics.as_ref().context("the batch's statistics were not recorded")?;
-        let saved = match &record.norm_input {
+        let saved = match stored.or(record.norm_input.as_deref()) {
             Some(norm_input) => {
-                activation_gradient(&mut gradient, &record.output, activation);
-                if let Some((residual, scales)) = residual {
-                    self.split_residual(residual, scales, &mut gradient, gradients);
+                if activation.is_curved() {
+                    // Its slope depends on what it was given, which is cheaper to compute again than to keep.
+                    let mut given = self.buffers.take(gradient.len());
+                    let [weight, bias] = [norm.weight, norm.bias].map(|id| &self.parameters[id][..]);
+                    ensure!(residual.is_none(), "a sum's curved activation has no gradient here");
+                    batch_norm_into(norm_input, statistics, weight, bias, None, Activation::Identity, &mut given);
+                    silu_gradient(&mut gradient, &given);
+                    self.buffers.give_back(given);
+                } else {
+                    activation_gradient(&mut gradient, &record.output, activation);
                 }
+                self.split_residual(residual, &mut gradient, gradients);
                 Saved::Input(norm_input)
             }
             None => Saved::Output(&record.output, activation),
@@ -108,19 +130,19 @@ impl Trainable {
         Ok(gradient)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn conv_gradient(
+    fn conv_gradients(
         &mut self,
-        spec: &ConvSpec,
-        weight: usize,
+        convs: &[Conv],
         x: &[f32],
         shape: Shape,
         gradient: &[f32],
         input: Value,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        if !self.frozen[weight] {
-            conv2d_weight_gradient(spec, x, shape, gradient, &mut self.gradients[weight], self.isa)?;
+        for Conv { spec, weight } in convs {
+            if !self.frozen[*weight] {
+                conv2d_weight_gradient(spec, x, shape, gradient, &mut self.gradients[*weight], self.isa)?;
+            }
         }
         // Nobody asks for the image's gradient.
         if input == Value(0) {
@@ -128,24 +150,21 @@ impl Trainable {
         }
         let mut out = self.buffers.take(shape.len());
         let before = gradients[input.0].take();
-        let weight = &self.parameters[weight];
-        conv2d_input_gradient(spec, weight, gradient, shape, before.as_deref(), &mut out, self.isa)?;
+        for Conv { spec, weight } in convs {
+            let weight = &self.parameters[*weight];
+            conv2d_input_gradient(spec, weight, gradient, shape, before.as_deref(), &mut out, self.isa)?;
+        }
         self.buffers.give_back(before.unwrap_or_default());
         gradients[input.0] = Some(out);
         Ok(())
     }
 
-    /// A residual's gradient is the sum's; the branch's is that times the `scales` of its images.
-    fn split_residual(
-        &mut self,
-        residual: &Value,
-        scales: Option<Vec<f32>>,
-        gradient: &mut [f32],
-        gradients: &mut Gradients,
-    ) {
+    /// A residual's gradient is the sum's; the branch's is that times the scales of its images.
+    fn split_residual(&mut self, residual: Option<Residual>, gradient: &mut [f32], gradients: &mut Gradients) {
+        let Some((residual, scales)) = residual else { return };
         let mut copy = self.buffers.take(gradient.len());
         copy.copy_from_slice(gradient);
-        self.accumulate(gradients, *residual, copy);
+        self.accumulate(gradients, residual, copy);
         if let Some(scales) = scales {
             scale_runs(gradient, &scales);
         }

@@ -7,6 +7,7 @@
 use anyhow::{Result, ensure};
 
 use crate::nn::graph::{Graph, Node, Op};
+use crate::ops::Dropout;
 use crate::random::{Draws, mix};
 
 /// Shares of what is dropped while training. What stays grows by `1 / (1 - share)`, so that evaluation drops nothing.
@@ -43,11 +44,17 @@ impl Dropping {
             Op::Linear { .. } => drops.features,
             _ if joins(node) => {
                 before += 1;
-                drops.path * (before - 1) as f64 / (blocks - 1).max(1) as f64
+                let even = (before - 1) as f64 / (blocks - 1).max(1) as f64;
+                drops.path * node.depth.unwrap_or(even)
             }
             _ => 0.0,
         };
         Ok(Self { shares: graph.nodes.iter().map(share).collect(), seed: drops.seed, batch: 0 })
+    }
+
+    /// What a dropout of the network's own drops at a node, whatever the shares are.
+    pub fn dropout(&self, node: usize, rate: f64) -> Dropout {
+        Dropout { rate, stream: mix(mix(mix(self.seed).wrapping_add(self.batch)).wrapping_add(node as u64)) }
     }
 
     /// One scale for each of `runs`; none where the node drops nothing.
@@ -67,17 +74,17 @@ fn joins(node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ConvNorm;
+    use crate::nn::ConvLayer;
     use candle_nn::Init;
 
     /// What a network of 21 residual blocks drops.
     fn dropping(drops: Drops) -> Dropping {
         let (mut graph, mut x) = Graph::new(4, 1);
         for block in 0..21 {
-            let layer = ConvNorm::new(format!("{block}.conv"), format!("{block}.bn"), 4);
-            x = graph.conv_norm(x, ConvNorm { residual: Some(x), ..layer });
+            let layer = ConvLayer::new(format!("{block}.conv"), 4);
+            x = graph.conv(x, ConvLayer { residual: Some(x), ..layer });
         }
-        graph.linear(x, "head", 10, Init::Const(0.0));
+        graph.linear(x, "head", 10, [Init::Const(0.0); 2]);
         Dropping::new(&graph, drops).unwrap()
     }
 
@@ -90,6 +97,18 @@ mod tests {
         for (block, share) in blocks.iter().enumerate() {
             assert!((share - 0.01 * (block + 1) as f64).abs() < 1e-12, "block {} drops {share}", block + 2);
         }
+    }
+
+    #[test]
+    fn a_block_that_says_how_deep_it_stands_drops_its_share_of_that() {
+        let (mut graph, image) = Graph::new(4, 1);
+        let first = graph.conv(image, ConvLayer { residual: Some(image), ..ConvLayer::new("0".into(), 4) });
+        let second = graph.conv(first, ConvLayer { residual: Some(first), ..ConvLayer::new("1".into(), 4) });
+        graph.set_depth(first, 0.25);
+        graph.set_depth(second, 0.75);
+        let dropping = Dropping::new(&graph, Drops { path: 0.2, ..Drops::default() }).unwrap();
+        let near = |share: f64, expected: f64| (share - expected).abs() < 1e-12;
+        assert!(near(dropping.shares[first.0], 0.05) && near(dropping.shares[second.0], 0.15), "{:?}", dropping.shares);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::ops::Range;
 use anyhow::{Result, bail, ensure};
 
 use super::{Images, NORM_MOMENTUM, Record, Tape, Trainable};
-use crate::nn::graph::{NORM_EPSILON, Norm, Op};
+use crate::nn::graph::{Conv, NORM_EPSILON, Norm, Op};
 use crate::ops::{
-    Activation, BatchStatistics, Conv2d, ConvSpec, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm,
-    batch_norm_into, batch_statistics, blur_pool, global_average_pool, join_scaled, scale_runs, space_to_depth,
+    Activation, BatchStatistics, Conv2d, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm, batch_norm_into,
+    batch_statistics, blur_pool, global_average_pool, join_scaled, max_pool_3x3, scale_runs, space_to_depth, subsample,
 };
 
 /// Below this a batch norm's weight has not the digits left to recover the normalised value: the error is about
@@ -32,9 +32,7 @@ impl Trainable {
             let kept = std::mem::take(&mut tape.records[at].output);
             self.buffers.give_back(kept);
             let record = self.forward_node(tape, at)?;
-            if first_time
-                && let (Op::Conv { norm, .. }, Some(statistics)) = (self.graph.nodes[at].op, &record.statistics)
-            {
+            if first_time && let (Some(norm), Some(statistics)) = (self.graph.nodes[at].op.norm(), &record.statistics) {
                 self.update_running(norm, statistics, tape.shapes[at].pixels());
             }
             tape.records[at] = record;
@@ -51,19 +49,38 @@ impl Trainable {
         let mut record = Record::default();
         // A branch that is dropped for some images joins its residual after the op.
         let scales = residual.and_then(|_| self.dropping.scales(at, shape.batch));
-        match node.op {
+        match &node.op {
             Op::Input { .. } => bail!("the input is not computed"),
-            Op::Conv { spec, weight, norm, activation } => {
-                let conv = Conv2d::exact(spec, &self.parameters[weight], self.isa);
-                let residual = residual.map(|residual| (residual, scales));
-                return self.conv_norm(&conv, norm, activation, (x, shape), residual, output);
+            Op::Conv { convs, norm, activation } => {
+                // Without a norm a residual that is not scaled is added at once.
+                let at_once = norm.is_none() && scales.is_none();
+                let (added, after) = if at_once { (residual, *activation) } else { (None, Activation::Identity) };
+                for Conv { spec, weight } in convs {
+                    let conv = Conv2d::exact(*spec, &self.parameters[*weight], self.isa);
+                    conv.forward(x, shape, added, after, &mut output)?;
+                }
+                if let Some(norm) = *norm {
+                    let residual = residual.map(|residual| (residual, scales));
+                    return self.norm_of_conv(norm, *activation, node.channels, residual, output);
+                }
+                if let (Some(residual), Some(scales)) = (residual, &scales) {
+                    join_scaled(&mut output, scales, residual, *activation);
+                }
+            }
+            &Op::Norm { norm, activation } => {
+                let statistics = self.statistics(x, node.channels)?;
+                let [weight, bias] = [norm.weight, norm.bias].map(|id| &self.parameters[id][..]);
+                batch_norm_into(x, &statistics, weight, bias, None, activation, &mut output);
+                record.statistics = Some(statistics);
             }
             Op::BlurPool => blur_pool(x, shape, &mut output)?,
             Op::AveragePool2x2 => average_pool_2x2(x, shape, &mut output),
-            Op::SqueezeExcite { hidden, reduce, expand, activation } => {
+            Op::MaxPool3x3 => max_pool_3x3(x, shape, &mut output)?,
+            Op::Subsample(op) => subsample(*op, x, shape, &mut output),
+            &Op::SqueezeExcite { hidden, reduce, expand, between, activation } => {
                 let [reduce, expand] =
                     [reduce, expand].map(|affine| [affine.weight, affine.bias].map(|id| &self.parameters[id][..]));
-                let op = SqueezeExcite::new(shape.channels, hidden, reduce, expand, self.isa);
+                let op = SqueezeExcite::new([shape.channels, hidden], reduce, expand, between, self.isa);
                 record.gate = Some(match (residual, &scales) {
                     (Some(residual), Some(scales)) => {
                         let gate = op.forward(x, shape, None, Activation::Identity, &mut output)?;
@@ -72,6 +89,10 @@ impl Trainable {
                     }
                     _ => op.forward(x, shape, residual, activation, &mut output)?,
                 });
+            }
+            &Op::Dropout { rate } => {
+                output.copy_from_slice(x);
+                self.dropping.dropout(at, rate).apply(&mut output);
             }
             Op::GlobalAveragePool => global_average_pool(x, shape, &mut output)?,
             Op::Linear { affine } => {
@@ -90,25 +111,19 @@ impl Trainable {
         Ok(Record { output, ..record })
     }
 
-    fn conv_norm(
+    /// What follows a convolution whose `output` this is.
+    fn norm_of_conv(
         &mut self,
-        conv: &Conv2d,
         norm: Norm,
         activation: Activation,
-        (x, shape): (&[f32], Shape),
+        channels: usize,
         residual: Option<(&[f32], Option<Vec<f32>>)>,
         mut output: Vec<f32>,
     ) -> Result<Record> {
-        conv.forward(x, shape, None, Activation::Identity, &mut output)?;
-        let spec: &ConvSpec = conv.spec();
-        ensure!(
-            output.len() > spec.out_channels,
-            "batch norm cannot train on one value a channel: take a larger batch or a larger input"
-        );
-        let statistics = batch_statistics(&output, spec.out_channels, NORM_EPSILON);
+        let statistics = self.statistics(&output, channels)?;
         let [weight, bias] = [norm.weight, norm.bias].map(|id| &self.parameters[id][..]);
         let invertible = weight.iter().all(|weight| weight.abs() >= SMALLEST_INVERTIBLE_WEIGHT);
-        let in_place = residual.is_none() && activation.slope() > 0.0 && invertible;
+        let in_place = residual.is_none() && !activation.is_curved() && activation.slope() > 0.0 && invertible;
         let norm_input = if in_place {
             batch_norm(&mut output, &statistics, weight, bias, activation);
             None
@@ -128,6 +143,14 @@ impl Trainable {
             Some(norm_input)
         };
         Ok(Record { output, norm_input, statistics: Some(statistics), gate: None })
+    }
+
+    fn statistics(&self, values: &[f32], channels: usize) -> Result<BatchStatistics> {
+        ensure!(
+            values.len() > channels,
+            "batch norm cannot train on one value a channel: take a larger batch or a larger input"
+        );
+        Ok(batch_statistics(values, channels, NORM_EPSILON))
     }
 
     /// PyTorch's running statistics: of the variance, the unbiased one.

@@ -6,9 +6,11 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::ConvSpec;
+use super::depthwise::{self, Depthwise};
 use super::gather::{Backward, Forward, Gather};
 use super::outer::outer_products;
-use super::product::{Operands, Product, Strides};
+use super::pack::Sides;
+use super::product::{Operands, Product};
 use super::winograd::{self, Winograd};
 use crate::ops::kernels::{Kernel, KernelSet};
 use crate::ops::{Activation, Isa, Shape};
@@ -17,7 +19,7 @@ use crate::ops::{Activation, Isa, Shape};
 const BLOCK_PIXELS: usize = 256;
 
 /// `out = dL/dinput + add`: the output's gradient through the transposed weights. `shape` is the input's, `weight`
-/// as in a checkpoint.
+/// as in a checkpoint. Where the convolution's channels are a window of the input's, nothing else of `out` is touched.
 pub fn conv2d_input_gradient(
     spec: &ConvSpec,
     weight: &[f32],
@@ -30,21 +32,22 @@ pub fn conv2d_input_gradient(
     let out_shape = spec.output(shape)?;
     assert_eq!(gradient.len(), out_shape.len(), "output's gradient of {spec:?}");
     assert_eq!(out.len(), shape.len(), "input's gradient of {spec:?}");
-    let dims = [spec.in_channels, spec.out_channels, spec.taps()];
-    let strides = Strides { out_channel: spec.taps(), in_channel: spec.in_channels * spec.taps() };
     let operands = Operands { input: gradient, residual: add, activation: Activation::Identity, out };
-    if let Some(transforms) = winograd::transforms(spec, true, isa) {
+    let gather = Backward::new(spec, shape, out_shape);
+    let sides = Sides::backward(spec);
+    if spec.is_depthwise() {
+        Depthwise::backward(spec, weight, isa).run(operands, &gather);
+    } else if let Some(transforms) = winograd::transforms(spec, true, isa) {
         let dims = [spec.in_channels, spec.out_channels];
-        Winograd::pack(transforms, dims, weight, strides, true, [None; 2], isa).run(operands, out_shape);
-        return Ok(());
+        Winograd::pack(transforms, dims, weight, sides.strides, true, [None; 2], isa).run(operands, out_shape);
+    } else {
+        Product::pack(&sides, weight, None, None, isa).run(operands, &gather);
     }
-    let product = Product::pack(dims, weight, strides, None, None, isa);
-    product.run(operands, &Backward::new(spec, shape, out_shape));
     Ok(())
 }
 
-/// Adds dL/dweight to `out`, laid out as in a checkpoint; in f32 on every set. Sums run over pixels in one order, whatever the number of
-/// threads.
+/// Adds dL/dweight to `out`, laid out as in a checkpoint; in f32 on every set. Sums run over pixels in one order,
+/// whatever the number of threads.
 pub fn conv2d_weight_gradient(
     spec: &ConvSpec,
     input: &[f32],
@@ -62,69 +65,103 @@ pub fn conv2d_weight_gradient(
         winograd::weight_gradient(transforms, spec, input, shape, gradient, out, isa);
         return Ok(());
     }
-    let outer = Outer {
-        spec,
-        input,
-        gradient,
-        gather: Forward::new(spec, shape, out_shape),
-        kernels: KernelSet::new(isa, spec.out_channels).panels(spec.out_channels),
-        zeros: vec![0.0; spec.in_channels],
-    };
-    // [taps][in_channels][out_channels], the order in which the kernel writes.
-    let mut sums = vec![0.0; out.len()];
-    let step = outer.channels_per_task();
-    let tap_len = spec.in_channels * spec.out_channels;
-    let tasks = sums.par_chunks_exact_mut(tap_len).enumerate().flat_map(|(tap, sums)| {
-        sums.par_chunks_mut(step * spec.out_channels).enumerate().map(move |(at, sums)| (tap, at * step, sums))
-    });
-    tasks.for_each(|(tap, first, sums)| outer.run(tap, first..first + sums.len() / spec.out_channels, sums));
-    out.par_chunks_exact_mut(spec.in_channels * spec.taps()).enumerate().for_each(|(out_channel, out)| {
-        for (at, out) in out.iter_mut().enumerate() {
-            let (channel, tap) = (at / spec.taps(), at % spec.taps());
-            *out += sums[tap * tap_len + channel * spec.out_channels + out_channel];
-        }
-    });
+    let gather = Forward::new(spec, shape, out_shape);
+    if spec.is_depthwise() {
+        depthwise::weight_gradient(spec, input, &gather, gradient, out, isa);
+        return Ok(());
+    }
+    let [in_group, out_group] = [spec.in_channels, spec.out_channels].map(|channels| channels / spec.groups);
+    let in_block = Sides::forward(spec).groups_in_block();
+    let zeros = vec![0.0; spec.in_channels];
+    let taps = spec.taps();
+    for (block, out) in out.chunks_mut(in_block * out_group * in_group * taps).enumerate() {
+        let groups = out.len() / (out_group * in_group * taps);
+        let (inputs, outputs) = (groups * in_group, groups * out_group);
+        let outer = Outer {
+            input,
+            in_stride: spec.input.of,
+            first_input: spec.input.first + block * in_block * in_group,
+            inputs,
+            gradient,
+            out_stride: spec.output.of,
+            first_output: spec.output.first + block * in_block * out_group,
+            outputs,
+            gather: &gather,
+            kernels: KernelSet::new(isa, outputs).panels(outputs),
+            zeros: &zeros,
+        };
+        let sums = outer.sums(taps);
+        // A channel's own group alone: the products between a block's groups are of no use.
+        out.par_chunks_exact_mut(in_group * taps).enumerate().for_each(|(output, out)| {
+            let first = output / out_group * in_group;
+            for (at, out) in out.iter_mut().enumerate() {
+                let (channel, tap) = (first + at / taps, at % taps);
+                *out += sums[(tap * inputs + channel) * outputs + output];
+            }
+        });
+    }
     Ok(())
 }
 
-/// The operands of a weight's gradient.
+/// The operands of a weight's gradient, in a block of the channels.
 struct Outer<'a> {
-    spec: &'a ConvSpec,
     input: &'a [f32],
+    /// Channels of an input pixel, and which of them are the block's.
+    in_stride: usize,
+    first_input: usize,
+    inputs: usize,
     gradient: &'a [f32],
-    gather: Forward,
+    out_stride: usize,
+    first_output: usize,
+    outputs: usize,
+    gather: &'a Forward,
     kernels: Vec<Kernel>,
-    zeros: Vec<f32>,
+    zeros: &'a [f32],
 }
 
 impl Outer<'_> {
-    /// Input channels of a task: few enough that the threads have several tasks each, and whole tiles.
-    fn channels_per_task(&self) -> usize {
-        let rows = self.kernels[0].outer[0].rows;
-        let wanted = (4 * rayon::current_num_threads()).div_ceil(self.spec.taps());
-        self.spec.in_channels.div_ceil(wanted).next_multiple_of(rows).min(self.spec.in_channels)
+    /// `[taps][inputs][outputs]`, the order in which the kernel writes.
+    fn sums(&self, taps: usize) -> Vec<f32> {
+        let mut sums = vec![0.0; taps * self.inputs * self.outputs];
+        let step = self.channels_per_task(taps);
+        let tasks = sums.par_chunks_exact_mut(self.inputs * self.outputs).enumerate().flat_map(|(tap, sums)| {
+            sums.par_chunks_mut(step * self.outputs).enumerate().map(move |(at, sums)| (tap, at * step, sums))
+        });
+        tasks.for_each(|(tap, first, sums)| self.run(tap, first..first + sums.len() / self.outputs, sums));
+        sums
     }
 
-    /// Computes one tap's sums for a range of input channels into `out`, `[channels][out_channels]`.
+    /// Input channels of a task: few enough that the threads have several tasks each, and whole tiles.
+    fn channels_per_task(&self, taps: usize) -> usize {
+        let rows = self.kernels[0].outer[0].rows;
+        let wanted = (4 * rayon::current_num_threads()).div_ceil(taps);
+        self.inputs.div_ceil(wanted).next_multiple_of(rows).min(self.inputs)
+    }
+
+    /// Computes one tap's sums for a range of the block's input channels into `out`, `[channels][outputs]`.
     fn run(&self, tap: usize, channels: Range<usize>, out: &mut [f32]) {
-        let stride = self.spec.out_channels;
-        let pixels = self.gradient.len() / stride;
-        let in_pixels = self.input.len() / self.spec.in_channels;
+        let pixels = self.gradient.len() / self.out_stride;
         let mut inputs = Vec::with_capacity(BLOCK_PIXELS);
         for block in (0..pixels).step_by(BLOCK_PIXELS) {
             inputs.clear();
             for pixel in block..pixels.min(block + BLOCK_PIXELS) {
                 inputs.push(match self.gather.source(self.gather.position(pixel), tap) {
-                    Some(from) => {
-                        assert!(from < in_pixels);
-                        self.input.as_ptr().wrapping_add(from * self.spec.in_channels)
-                    }
+                    Some(from) => self.input[from * self.in_stride + self.first_input..][..self.inputs].as_ptr(),
                     None => self.zeros.as_ptr(),
                 });
             }
-            let gradients = &self.gradient[block * stride..][..inputs.len() * stride];
-            // SAFETY: each of `inputs` points to `in_channels` values.
-            unsafe { outer_products(&self.kernels, &inputs, channels.clone(), gradients, stride, out) };
+            let gradients = &self.gradient[block * self.out_stride + self.first_output..];
+            // SAFETY: each of `inputs` points to the block's input channels.
+            unsafe {
+                outer_products(
+                    &self.kernels,
+                    &inputs,
+                    channels.clone(),
+                    (gradients, self.out_stride),
+                    self.outputs,
+                    out,
+                );
+            }
         }
     }
 }

@@ -1,8 +1,14 @@
 //! Convolution with a fused epilogue: scale and shift (a folded batch norm or a bias), residual, activation.
+//!
+//! Dense and grouped convolutions are products over the channels of a group; where each channel is filtered alone
+//! there is nothing to sum over but taps, and the loop over channels is the one that is widened.
 
 mod backward;
+mod depthwise;
+mod filters;
 mod gather;
 mod outer;
+mod pack;
 mod padding;
 mod problem;
 mod product;
@@ -12,12 +18,14 @@ mod winograd;
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
 pub use padding::{PaddedConv, PaddedLinear};
 pub use problem::{ConvPass, ConvProblem, Fusion};
-pub use spec::ConvSpec;
+pub use spec::{ConvSpec, Window};
 
 use anyhow::Result;
 
+use self::depthwise::Depthwise;
 use self::gather::Forward;
-use self::product::{Operands, Product, Strides};
+use self::pack::Sides;
+use self::product::{Operands, Product};
 use self::winograd::{Transforms, Winograd};
 use super::{Activation, Isa, Shape};
 
@@ -31,11 +39,13 @@ pub struct Conv2d {
 enum Method {
     Direct(Product),
     Winograd(Winograd),
+    Depthwise(Depthwise),
 }
 
 impl Conv2d {
-    /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint, for evaluation: results may
-    /// be off by 1e-5 of the largest. Each output channel is multiplied by its `scale` and then raised by its `shift`.
+    /// Lays out `weight`, `[out_channels, in_channels / groups, kernel, kernel]` as in a checkpoint, for evaluation:
+    /// results may be off by 1e-5 of the largest. Each output channel is multiplied by its `scale` and then raised by
+    /// its `shift`.
     pub fn new(spec: ConvSpec, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>, isa: Isa) -> Self {
         Self::by(winograd::transforms(&spec, false, isa), spec, weight, [scale, shift], isa)
     }
@@ -52,16 +62,14 @@ impl Conv2d {
         [scale, shift]: [Option<&[f32]>; 2],
         isa: Isa,
     ) -> Self {
-        let strides = Strides { out_channel: spec.in_channels * spec.taps(), in_channel: spec.taps() };
+        let sides = Sides::forward(&spec);
         let method = match transforms {
             Some(transforms) => {
                 let dims = [spec.out_channels, spec.in_channels];
-                Method::Winograd(Winograd::pack(transforms, dims, weight, strides, false, [scale, shift], isa))
+                Method::Winograd(Winograd::pack(transforms, dims, weight, sides.strides, false, [scale, shift], isa))
             }
-            None => {
-                let dims = [spec.out_channels, spec.in_channels, spec.taps()];
-                Method::Direct(Product::pack(dims, weight, strides, scale, shift, isa))
-            }
+            None if spec.is_depthwise() => Method::Depthwise(Depthwise::new(&spec, weight, scale, shift, isa)),
+            None => Method::Direct(Product::pack(&sides, weight, scale, shift, isa)),
         };
         Self { spec, method }
     }
@@ -70,7 +78,8 @@ impl Conv2d {
         &self.spec
     }
 
-    /// `out = activation(conv(input) + residual)`; `out` and `residual` are laid out as `spec.output(shape)`.
+    /// `out = activation(conv(input) + residual)`; `out` and `residual` are laid out as `spec.output(shape)`. Where the
+    /// convolution's channels are a window of the output's, nothing else of `out` is touched.
     pub fn forward(
         &self,
         input: &[f32],
@@ -83,9 +92,11 @@ impl Conv2d {
         assert_eq!(input.len(), shape.len(), "input of {:?}", self.spec);
         assert_eq!(out.len(), out_shape.len(), "output of {:?}", self.spec);
         let operands = Operands { input, residual, activation, out };
+        let gather = Forward::new(&self.spec, shape, out_shape);
         match &self.method {
-            Method::Direct(product) => product.run(operands, &Forward::new(&self.spec, shape, out_shape)),
+            Method::Direct(product) => product.run(operands, &gather),
             Method::Winograd(winograd) => winograd.run(operands, shape),
+            Method::Depthwise(depthwise) => depthwise.run(operands, &gather),
         }
         Ok(())
     }

@@ -19,6 +19,14 @@ pub struct PaddedConv {
     pub bias: Vec<f32>,
 }
 
+impl ConvSpec {
+    /// The dense convolution with its channels padded.
+    pub fn padded(&self) -> Self {
+        let wide = Self::new(padded(self.in_channels), padded(self.out_channels), self.kernel, self.stride);
+        Self { padding: self.padding, ..wide }
+    }
+}
+
 impl PaddedConv {
     /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint, each output channel
     /// multiplied by its `scale`. `shift` becomes the bias.
@@ -26,7 +34,7 @@ impl PaddedConv {
         let filter = spec.in_channels * spec.taps();
         let factor = |channel: usize| scale.map_or(1.0, |scale| scale[channel]);
         let scaled: Vec<f32> = weight.iter().enumerate().map(|(at, value)| factor(at / filter) * value).collect();
-        let wide = ConvSpec { in_channels: padded(spec.in_channels), out_channels: padded(spec.out_channels), ..*spec };
+        let wide = spec.padded();
         Self {
             spec: wide,
             weight: filter_for_device(spec, &scaled, padded),

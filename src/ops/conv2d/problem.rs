@@ -121,6 +121,7 @@ impl fmt::Display for After {
             Activation::Identity => Ok(()),
             Activation::Relu => f.write_str(" + relu"),
             Activation::LeakyRelu(slope) => write!(f, " + leaky {slope}"),
+            Activation::Silu => f.write_str(" + silu"),
         }
     }
 }
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     fn problem(pass: ConvPass) -> ConvProblem {
-        let spec = ConvSpec { in_channels: 48, out_channels: 64, kernel: 3, stride: 1, padding: 1 };
+        let spec = ConvSpec::new(48, 64, 3, 1);
         ConvProblem { spec, input: Shape::new(2, 56, 56, 48), pass }
     }
 

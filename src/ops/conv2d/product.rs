@@ -4,8 +4,9 @@
 use rayon::prelude::*;
 
 use super::gather::Gather;
-use crate::ops::bf16::{pair, pairs};
-use crate::ops::kernels::{Kernel, KernelSet, Tile};
+use super::pack::{Panel, Sides, in_words, pack};
+use crate::ops::bf16::pairs;
+use crate::ops::kernels::{KernelSet, Tile};
 use crate::ops::{Activation, Isa};
 
 /// Bytes of input that one block of tiles works on, so that it stays in the second-level cache beside the weights.
@@ -18,33 +19,17 @@ const TASKS_PER_THREAD: usize = 4;
 /// Weights laid out for the processor.
 pub(super) struct Product {
     taps: usize,
+    /// Channels of an input pixel.
     in_channels: usize,
     /// Words of an input pixel: its channels, or its pairs of them where products are in bf16.
     words: usize,
     is_bf16: bool,
+    /// Channels of an output pixel.
     out_channels: usize,
     set: &'static KernelSet,
     panels: Vec<Panel>,
     /// What a tap reads that falls outside the input.
     zeros: Vec<f32>,
-}
-
-/// The output channels that one kernel call computes.
-struct Panel {
-    kernel: Kernel,
-    first_channel: usize,
-    channels: usize,
-    /// `[taps][words][kernel.panel]`, zero beyond `channels`.
-    weights: Vec<f32>,
-    /// `[kernel.panel]`
-    shift: Vec<f32>,
-}
-
-/// Strides of a weight tensor from an output channel and an input channel to the next; taps lie side by side.
-#[derive(Clone, Copy)]
-pub(super) struct Strides {
-    pub out_channel: usize,
-    pub in_channel: usize,
 }
 
 /// One product's operands. `input` holds `[pixels][in_channels]`, `out` and `residual` `[pixels][out_channels]`.
@@ -64,7 +49,7 @@ pub(super) struct Pointers {
     pub out: *mut f32,
 }
 
-// SAFETY: `input` and `residual` are only read; tasks write disjoint parts of `out` (see `Product::run`, `Winograd::run`).
+// SAFETY: `input` and `residual` are only read; tasks write disjoint parts of `out` (see the `run`s that make them).
 unsafe impl Send for Pointers {}
 unsafe impl Sync for Pointers {}
 
@@ -83,39 +68,25 @@ impl Pointers {
 
 impl Product {
     /// Packs a weight tensor. Each output channel is multiplied by its `scale` and then raised by its `shift`.
-    pub fn pack(
-        [out_channels, in_channels, taps]: [usize; 3],
-        weight: &[f32],
-        strides: Strides,
-        scale: Option<&[f32]>,
-        shift: Option<&[f32]>,
-        isa: Isa,
-    ) -> Self {
-        assert_eq!(weight.len(), out_channels * in_channels * taps, "{out_channels}x{in_channels}x{taps} weights");
-        let set = KernelSet::new(isa, out_channels);
+    pub fn pack(sides: &Sides, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>, isa: Isa) -> Self {
+        let isa = sides.isa(isa);
         let is_bf16 = isa == Isa::Avx512Bf16;
-        let words = if is_bf16 { in_channels.div_ceil(2) } else { in_channels };
-        let panels = places(set, out_channels).into_par_iter().map(|(kernel, first_channel, channels)| {
-            let mut weights = vec![0.0; taps * words * kernel.panel];
-            let mut shifts = vec![0.0; kernel.panel];
-            for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
-                let channel = first_channel + lane;
-                let factor = scale.map_or(1.0, |scale| scale[channel]);
-                *to = shift.map_or(0.0, |shift| shift[channel]);
-                for tap in 0..taps {
-                    let from = &weight[channel * strides.out_channel + tap..];
-                    let from = from.iter().step_by(strides.in_channel).map(|value| factor * value);
-                    let to = &mut weights[tap * words * kernel.panel..][..words * kernel.panel];
-                    write_lane(from.take(in_channels), to.iter_mut().skip(lane).step_by(kernel.panel), is_bf16);
-                }
-            }
-            Panel { kernel, first_channel, channels, weights, shift: shifts }
-        });
-        Self { taps, in_channels, words, is_bf16, out_channels, set, panels: panels.collect(), zeros: vec![0.0; words] }
+        let words = in_words(sides.input.of, is_bf16);
+        let (set, panels) = pack(sides, weight, scale, shift, isa);
+        Self {
+            taps: sides.taps,
+            in_channels: sides.input.of,
+            words,
+            is_bf16,
+            out_channels: sides.output.of,
+            set,
+            panels,
+            zeros: vec![0.0; words],
+        }
     }
 
-    /// `out = activation(sum + residual)`. `gather` says what each tap of an output pixel reads. The result
-    /// does not depend on the number of threads.
+    /// `out = activation(sum + residual)` in the channels that the weights compute. `gather` says what each tap of an
+    /// output pixel reads. The result does not depend on the number of threads.
     pub fn run(&self, operands: Operands, gather: &impl Gather) {
         let Operands { input, residual, activation, out } = operands;
         let pixels = out.len() / self.out_channels;
@@ -150,8 +121,35 @@ impl Product {
             }
             // SAFETY: `inputs` holds pointers to `words` values for exactly the block's tiles and taps; a task
             // writes the pixels of its tiles in the channels of its panels, and no two tasks share both.
-            unsafe { self.run_block(pointers, &inputs, pixels, block, panels, activation.slope()) }
+            unsafe {
+                self.run_block(pointers, &inputs, pixels, block.clone(), panels, activation.slope());
+                if activation.is_curved() {
+                    self.bend(pointers, pixels, block, panels, activation);
+                }
+            }
         });
+    }
+
+    /// The part of an activation that the kernels leave, on what they have just written.
+    ///
+    /// # Safety
+    /// As [`Self::run_block`].
+    unsafe fn bend(
+        &self,
+        pointers: Pointers,
+        pixels: usize,
+        block: std::ops::Range<usize>,
+        panels: &[Panel],
+        activation: Activation,
+    ) {
+        let (Some(first), Some(last)) = (panels.first(), panels.last()) else { return };
+        // The panels' channels lie side by side.
+        let channels = last.first_channel + last.channels - first.first_channel;
+        for pixel in block.start * self.set.rows..pixels.min(block.end * self.set.rows) {
+            let at = pixel * self.out_channels + first.first_channel;
+            // SAFETY: `out` holds the pixel, whose channels of these panels this task alone has.
+            activation.bend(unsafe { std::slice::from_raw_parts_mut(pointers.out.add(at), channels) });
+        }
     }
 
     /// Tiles in a block and groups of panels: blocks that fit the cache, and enough tasks for the threads.
@@ -179,7 +177,7 @@ impl Product {
     ) {
         let rows = self.set.rows;
         for panel in panels {
-            let tap_values = self.words * panel.kernel.panel;
+            let tap_values = panel.words * panel.kernel.panel;
             let step = (WEIGHT_BYTES / size_of::<f32>() / tap_values).clamp(1, self.taps);
             for tap in (0..self.taps).step_by(step) {
                 for (index, tile) in block.clone().enumerate() {
@@ -190,7 +188,8 @@ impl Product {
                         (panel.kernel.run)(&Tile {
                             taps: inputs.as_ptr().add((index * self.taps + tap) * rows),
                             tap_count: step.min(self.taps - tap),
-                            in_channels: self.words,
+                            first_input: panel.first_word,
+                            in_channels: panel.words,
                             weights: panel.weights.as_ptr().add(tap * tap_values),
                             shift: if tap == 0 { panel.shift.as_ptr() } else { std::ptr::null() },
                             last: tap + step >= self.taps,
@@ -204,30 +203,6 @@ impl Product {
                     }
                 }
             }
-        }
-    }
-}
-
-/// The panels of a layer: each one's kernel, its first output channel and how many it has.
-pub(super) fn places(set: &KernelSet, out_channels: usize) -> Vec<(Kernel, usize, usize)> {
-    let mut first = 0;
-    let place = |kernel: Kernel| {
-        let channels = kernel.panel.min(out_channels - first);
-        first += channels;
-        (kernel, first - channels, channels)
-    };
-    set.panels(out_channels).into_iter().map(place).collect()
-}
-
-/// Writes an output channel's weights of a tap, one a word or two.
-fn write_lane<'a>(mut from: impl Iterator<Item = f32>, to: impl Iterator<Item = &'a mut f32>, is_bf16: bool) {
-    if is_bf16 {
-        for to in to {
-            *to = pair(from.next().unwrap_or(0.0), from.next().unwrap_or(0.0));
-        }
-    } else {
-        for (to, value) in to.zip(from) {
-            *to = value;
         }
     }
 }

@@ -17,6 +17,10 @@ const SINGLE: DataType = DataType::F32;
 pub fn graphs(problem: &ConvProblem, fusion: Fusion) -> Result<Vec<Graph>> {
     let ConvProblem { spec, input, pass } = problem;
     let output = problem.output()?;
+    ensure!(spec.is_dense(), "{problem}: grouped and mixed convolutions are not planned yet");
+    if let ConvPass::Forward { activation, .. } | ConvPass::InputGradient { activation, .. } = pass {
+        ensure!(!activation.is_curved(), "{problem}: curved activations are not planned yet");
+    }
     for channels in [spec.in_channels, spec.out_channels] {
         ensure!(channels % 8 == 0, "{problem}: {channels} channels are no multiple of 8");
     }
@@ -138,7 +142,7 @@ mod tests {
     use crate::ops::ConvSpec;
 
     fn problem(pass: ConvPass) -> ConvProblem {
-        let spec = ConvSpec { in_channels: 16, out_channels: 24, kernel: 3, stride: 2, padding: 1 };
+        let spec = ConvSpec::new(16, 24, 3, 2);
         ConvProblem { spec, input: Shape::new(2, 9, 9, 16), pass }
     }
 

@@ -161,7 +161,7 @@ mod tests {
     fn maps_and_weights_have_their_channels_last_in_memory() {
         let mut graph = Graph::default();
         let map = graph.map(Shape::new(2, 5, 7, 16), DataType::F16, Role::X);
-        let spec = ConvSpec { in_channels: 16, out_channels: 24, kernel: 3, stride: 1, padding: 1 };
+        let spec = ConvSpec::new(16, 24, 3, 1);
         let weight = graph.weight(&spec, DataType::F16, Role::W);
         let tensor = |id: TensorId| (graph.tensors[id.0].dims, graph.tensors[id.0].strides);
         assert_eq!(tensor(map), ([2, 16, 5, 7], [560, 1, 112, 16]));

@@ -119,7 +119,7 @@ fn multiply(
             inputs.extend(points[block.start * ins..block.end * ins].chunks_exact(ins).map(<[f32]>::as_ptr));
             let gradients = &gradients[block.start * outs..block.end * outs];
             // SAFETY: each of `inputs` points to `ins` values.
-            unsafe { outer_products(kernels, &inputs, 0..ins, gradients, outs, out) };
+            unsafe { outer_products(kernels, &inputs, 0..ins, (gradients, outs), outs, out) };
         }
     });
 }

@@ -20,7 +20,8 @@ pub(super) use self::transform::Transforms;
 use self::transform::{Read, Write};
 use self::weights::Panel;
 use super::ConvSpec;
-use super::product::{Operands, Pointers, Strides};
+use super::pack::Strides;
+use super::product::{Operands, Pointers};
 use crate::ops::kernels::{KernelSet, Tile};
 use crate::ops::{Isa, Shape};
 
@@ -44,6 +45,7 @@ thread_local! {
 pub(super) fn transforms(spec: &ConvSpec, exact: bool, isa: Isa) -> Option<&'static Transforms> {
     let (fewest, most) = (spec.in_channels.min(spec.out_channels), spec.in_channels.max(spec.out_channels));
     let suits = (spec.kernel, spec.stride, spec.padding) == (scheme::KERNEL, 1, 1)
+        && spec.is_dense()
         && isa != Isa::Avx512Bf16
         && fewest >= FEWEST_CHANNELS;
     suits.then(|| if exact || most > MOST_CHANNELS { Transforms::exact(isa) } else { Transforms::fast(isa) })
@@ -145,6 +147,7 @@ impl Winograd {
                 }
             });
         });
+        activation.bend_all(out);
     }
 
     /// `sums[point][tile][channel]`, over the channels of `panels`, from `points[point][tile][in_channel]`.
@@ -170,6 +173,7 @@ impl Winograd {
                         (panel.kernel.run)(&Tile {
                             taps: inputs.as_ptr(),
                             tap_count: 1,
+                            first_input: 0,
                             in_channels: self.in_channels,
                             weights: weights.as_ptr(),
                             shift: self.zeros.as_ptr(),

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::scheme::{KERNEL, MOST_SIDE, Size};
-use crate::ops::conv2d::product::{Strides, places};
+use crate::ops::conv2d::pack::{Strides, places};
 use crate::ops::kernels::{Kernel, KernelSet};
 use crate::ops::vectorized;
 
