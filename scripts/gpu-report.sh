@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# All that is to be known of a GPU, in one call: device tests, benchmarks, and PyTorch with timm beside them.
+#
+#   scripts/gpu-report.sh --prepare     builds program and device tests into target/gpu; needs no GPU
+#   scripts/gpu-report.sh [REPORT]      runs them and leaves one JSON, by default bench/results/<date>-<GPU>.json
+#
+# The two may happen on different machines: the second needs target/gpu, a driver, cuDNN and a Python with torch and timm
+# (PYTHON names it), but neither cargo nor network. It writes after each step and, called again with the same REPORT,
+# skips what is done.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ "${1:-}" = --prepare ]; then
+    . scripts/setup.sh
+    scripts/build-cuda.sh
+    tests=$(scripts/build-cuda.sh test --test device --no-run --message-format=json |
+        sed -n 's/.*"name":"device".*"executable":"\([^"]*\)".*/\1/p')
+    mkdir -p target/gpu
+    strip -o target/gpu/tresnet "$release/tresnet"
+    strip -o target/gpu/device-tests "$tests"
+    ls -l target/gpu
+    exit
+fi
+if [ ! -x target/gpu/tresnet ] || [ ! -x target/gpu/device-tests ]; then
+    echo "target/gpu holds no program: run scripts/gpu-report.sh --prepare first, there or elsewhere" >&2
+    exit 1
+fi
+exec "${PYTHON:-python3}" scripts/peers/gpu_report.py ${1:+--report "$1"}
