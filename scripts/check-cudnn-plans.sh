@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plans every convolution of every network for an H200 with cuDNN itself, on a machine that needs no GPU.
+# Plans every dense convolution of every network for an H200 with cuDNN itself, on a machine that needs no GPU.
 #
 #   scripts/check-cudnn-plans.sh [VERSION OF nvidia-cudnn-cu13]
 #

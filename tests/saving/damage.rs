@@ -133,8 +133,9 @@ fn timms_own_state_gives_epoch_weights_and_average() {
 #[test]
 fn timms_optimizer_gives_each_parameter_its_own_buffers() {
     // The first step's averages of the formula's gradients.
-    let adamw: [(&str, fn(f32) -> f32); 2] = [("exp_avg", |g| 0.1 * g), ("exp_avg_sq", |g| 0.001 * (g * g))];
-    let sgd: [(&str, fn(f32) -> f32); 1] = [("momentum_buffer", |g| g)];
+    type Buffer = (&'static str, fn(f32) -> f32);
+    let adamw: [Buffer; 2] = [("exp_avg", |g| 0.1 * g), ("exp_avg_sq", |g| 0.001 * (g * g))];
+    let sgd: [Buffer; 1] = [("momentum_buffer", |g| g)];
     for (file, steps, buffers) in [("timm-adamw.pth.tar", 1, &adamw[..]), ("timm-sgd.pth.tar", 0, &sgd[..])] {
         let state = TimmState::from_checkpoint(&fixture(file)).unwrap();
         let optimizer = state.optimizer.unwrap();
