@@ -1,9 +1,15 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Times loading and preprocessing beside torchvision's: scripts/bench-loading.sh [FOLDER [REPEATS]]
-# FOLDER receives 1,000 JPEGs (110 MB) at the first run. PYTHON names a Python with torch and torchvision.
-set -eu
-cd "$(dirname "$0")/.."
+# FOLDER receives 1,000 JPEGs (110 MB) at the first run. PEERS names a Python with the peers; without it
+# scripts/peers/setup.sh makes one under target/peers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
 folder=${1:-target/bench-loading}
 program=$(cargo bench --bench loading --no-run --message-format=json |
     sed -n 's/.*"name":"loading".*"executable":"\([^"]*\)".*/\1/p')
-exec "${PYTHON:-python3}" scripts/bench-loading.py "$program" "$folder" --repeats "${2:-7}"
+if [ -z "${PEERS:-}" ]; then
+    scripts/peers/setup.sh
+    PEERS=target/peers/bin/python
+fi
+exec "$PEERS" scripts/bench-loading.py "$program" "$folder" --repeats "${2:-7}"
