@@ -7,8 +7,5 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 cargo build --release --locked
-if [ -z "${PEERS:-}" ]; then
-    scripts/peers/setup.sh
-    PEERS=target/peers/bin/python
-fi
+. scripts/peers/find.sh
 "$PEERS" scripts/peers/compare.py --binary "$release/tresnet" "$@"

@@ -8,8 +8,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=${1:-target/bench-loading}
 program=$(cargo bench --bench loading --no-run --message-format=json |
     sed -n 's/.*"name":"loading".*"executable":"\([^"]*\)".*/\1/p')
-if [ -z "${PEERS:-}" ]; then
-    scripts/peers/setup.sh
-    PEERS=target/peers/bin/python
-fi
+. scripts/peers/find.sh
 exec "$PEERS" scripts/bench-training-loading.py "$program" "$folder" --repeats "${2:-7}"
