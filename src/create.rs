@@ -94,7 +94,7 @@ fn build(
 ) -> Result<Model> {
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
-    let isa = Isa::bf16().filter(|_| options.bf16).unwrap_or_else(Isa::detect);
+    let isa = Isa::of(options.bf16);
     let place = options.cuda.map_or(Place::Cpu(isa), Place::Cuda);
     let request = Request { num_classes, in_chans: in_chans.unwrap_or(3), kwargs: options.kwargs };
     Model::new(variant, &request, mean, std, weights, place)

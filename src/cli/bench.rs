@@ -37,6 +37,10 @@ pub struct BenchArgs {
     /// Measurements behind each figure, each of one batch
     #[arg(long, visible_alias = "num-bench-iter", value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub iters: usize,
+    /// Instead of speeds: where a batch's time goes, by kinds of ops and by the N longest, beside the machine's limits,
+    /// which are measured first. With the modes infer and train
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20", require_equals = true, value_parser = at_least_one)]
+    pub profile: Option<usize>,
     /// Memory of the device to plan for, with --batch-size max
     #[arg(long, value_name = "GIB")]
     pub memory_limit: Option<f64>,

@@ -22,6 +22,8 @@ pub struct BenchSettings {
     pub warmup: usize,
     /// Measurements behind each figure.
     pub iters: usize,
+    /// Ops to list of each profile, where profiles are asked for.
+    pub profile: Option<usize>,
     pub format: TableFormat,
     pub runtime: Runtime,
 }
@@ -87,10 +89,22 @@ impl BenchSettings {
             workers: workers(args.workers)?,
             warmup: args.warmup,
             iters: args.iters,
+            profile: profile(args.profile, &args.modes, runtime.cuda)?,
             format: args.format,
             runtime,
         })
     }
+}
+
+/// A profile is of the network's ops on the CPU.
+fn profile(ops: Option<usize>, modes: &[BenchMode], cuda: Option<usize>) -> Result<Option<usize>> {
+    if ops.is_some() && modes.iter().any(|mode| matches!(mode, BenchMode::Load | BenchMode::E2e)) {
+        return usage("--profile is of the network alone: give --modes infer, train or both of them");
+    }
+    if ops.is_some() && cuda.is_some() {
+        return usage("--profile is of the CPU's ops: give --device cpu");
+    }
+    Ok(ops)
 }
 
 /// The rows of the paper's tables of speed and accuracy (arXiv 2003.13630, tables 1, 2 and 8).

@@ -1,11 +1,11 @@
 //! A network with weights, ready for images.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 use super::{Request, Variant};
-use crate::nn::{DeviceNetwork, Graph, Network, Value};
+use crate::nn::{DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
 use crate::ops::Isa;
 
 /// What a network runs on.
@@ -75,6 +75,31 @@ impl Model {
     /// The pooled embedding that the classifier sees, `[batch, features]` f32, of the same images.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         self.run(images, self.features)
+    }
+
+    /// As [`Self::forward`], with each op's time added to `recorder`.
+    ///
+    /// # Errors
+    ///
+    /// On a CUDA device, too: only the CPU's ops are timed one by one.
+    pub fn forward_recorded(&self, images: &Tensor, recorder: &mut Recorder) -> Result<Tensor> {
+        self.on_cpu()?.run_recorded(images, self.logits, recorder)
+    }
+
+    /// What `recorder` counted of this network's runs, op by op.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::forward_recorded`].
+    pub fn recorded(&self, recorder: &Recorder) -> Result<Vec<OpProfile>> {
+        self.on_cpu()?.recorded(recorder)
+    }
+
+    fn on_cpu(&self) -> Result<&Network> {
+        match &self.execution {
+            Execution::Cpu(network) => Ok(network),
+            Execution::Device(_) => bail!("a profile is of the CPU's ops; use --device cpu"),
+        }
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {

@@ -7,6 +7,7 @@ mod graph;
 mod initialize;
 mod layers;
 mod network;
+mod profile;
 mod shapes;
 mod training;
 
@@ -15,4 +16,5 @@ pub use graph::{Graph, Parameter, Value};
 pub use initialize::Initializer;
 pub use layers::{ConvLayer, Grouping, SqueezeExciteLayer, kaiming_normal_fan_out, torch_default};
 pub use network::Network;
+pub use profile::{OpProfile, Recorder};
 pub use training::{Drops, Images, Tape, Trainable, weights_of};

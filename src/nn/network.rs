@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::arena::{Arena, Plan};
 use super::fold::fold;
 use super::graph::{Affine, Conv, Graph, NORM_EPSILON, Norm, Op, Value};
+use super::profile::{OpProfile, Part, Recorder};
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, Isa, Linear, Normalize, Shape, SqueezeExcite, Subsample, average_pool_2x2,
     batch_norm_into, blur_pool, global_average_pool, max_pool_3x3, space_to_depth, subsample,
@@ -51,6 +52,7 @@ pub struct Network {
     normalize: Normalize,
     /// One a concurrent caller.
     arenas: Mutex<Vec<Arena>>,
+    isa: Isa,
 }
 
 impl Network {
@@ -59,7 +61,7 @@ impl Network {
     pub fn bind(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32], isa: Isa) -> Result<Self> {
         let binder = Binder { graph: &graph, weights, isa };
         let layers = graph.nodes.iter().map(|node| binder.layer(&node.op)).collect::<Result<_>>()?;
-        Ok(Self { graph, layers, normalize: Normalize::new(mean, std), arenas: Mutex::default() })
+        Ok(Self { graph, layers, normalize: Normalize::new(mean, std), arenas: Mutex::default(), isa })
     }
 
     pub fn graph(&self) -> &Graph {
@@ -69,6 +71,16 @@ impl Network {
     /// Computes `value`, `[batch, channels]`, for images `[batch, height, width, channels]`: bytes, which are
     /// normalised first, or f32, which are taken as they are.
     pub fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        self.run_recorded(images, value, &mut Recorder::default())
+    }
+
+    /// What `recorder` counted of this network's runs, op by op.
+    pub fn recorded(&self, recorder: &Recorder) -> Result<Vec<OpProfile>> {
+        recorder.ops(&self.graph, self.isa, false)
+    }
+
+    /// As [`Self::run`], with each op's time added to `recorder`.
+    pub fn run_recorded(&self, images: &Tensor, value: Value, recorder: &mut Recorder) -> Result<Tensor> {
         let (batch, height, width, channels) = images.dims4().context("images are [batch, height, width, channels]")?;
         let part = self.part(Shape::new(1, height, width, channels), value)?;
         let images = images.contiguous()?;
@@ -76,7 +88,7 @@ impl Network {
         let mut out = Vec::with_capacity(batch * self.graph.channels(value));
         for first in (0..batch).step_by(part) {
             let images = images.narrow(0, first, part.min(batch - first))?;
-            self.run_part(&images, value, &mut arena, &mut out)?;
+            self.run_part(&images, value, (&mut arena, recorder), &mut out)?;
         }
         self.arenas().push(arena);
         Ok(Tensor::from_vec(out, (batch, self.graph.channels(value)), images.device())?)
@@ -95,16 +107,24 @@ impl Network {
     }
 
     /// Appends `value` for a contiguous part of the batch.
-    fn run_part(&self, images: &Tensor, value: Value, arena: &mut Arena, out: &mut Vec<f32>) -> Result<()> {
+    fn run_part(
+        &self,
+        images: &Tensor,
+        value: Value,
+        (arena, recorder): (&mut Arena, &mut Recorder),
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
         let (batch, height, width, channels) = images.dims4()?;
         let image = Shape::new(batch, height, width, channels);
         let shapes = self.graph.shapes(image)?;
         let plan = Plan::new(&self.graph, &shapes, value);
         arena.reserve(&plan);
+        recorder.begin(image);
         for (at, layer) in self.layers[..=value.0].iter().enumerate() {
             if matches!(layer, Layer::Nothing) {
                 continue;
             }
+            let started = recorder.start();
             let mut buffer = arena.take(plan.slots[at]);
             let written = &mut buffer[..shapes[at].len()];
             let inputs = self.graph.nodes[at].inputs.iter().map(|input| {
@@ -117,6 +137,8 @@ impl Network {
             };
             arena.put_back(plan.slots[at], buffer);
             result?;
+            recorder.enter(at);
+            recorder.stop(started, Part::Forward);
         }
         out.extend_from_slice(&arena.slot(plan.slots[value.0])[..shapes[value.0].len()]);
         Ok(())

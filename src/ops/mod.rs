@@ -15,6 +15,7 @@ pub mod cuda;
 pub mod cudnn;
 mod drop;
 mod kernels;
+mod limits;
 mod linear;
 mod max_pool;
 mod normalize;
@@ -29,10 +30,11 @@ pub use activation::{Activation, activation_gradient, silu_gradient};
 pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};
 pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
 pub use conv2d::{
-    Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Window, conv2d_input_gradient,
-    conv2d_weight_gradient,
+    Algorithm, Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Window,
+    conv2d_input_gradient, conv2d_weight_gradient,
 };
 pub use drop::{Dropout, join_scaled, scale_runs};
+pub use limits::{Bandwidth, Limits};
 pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use max_pool::{max_pool_3x3, max_pool_3x3_gradient, max_pool_3x3_shape};
 pub use normalize::{Normalize, space_to_depth};

@@ -6,7 +6,9 @@ mod infer;
 mod load;
 mod measure;
 mod memory;
+mod profile;
 mod row;
+mod step;
 mod synthetic;
 mod train;
 
@@ -32,6 +34,9 @@ pub fn run(args: BenchArgs, quiet: bool) -> Result<Status> {
     let interrupt = Interrupt::listen()?;
     let bench = Bench { settings: &settings, interrupt: &interrupt, quiet };
     bench.say(&settings.runtime.to_string());
+    if let Some(top) = settings.profile {
+        return profile::run(&settings, top, &interrupt, quiet);
+    }
     // Kept to the end: dropping it removes the synthetic images.
     let images = bench.images()?;
     let mut rows = Vec::new();

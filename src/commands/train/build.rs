@@ -17,7 +17,7 @@ use crate::optim::{Ema, Groups};
 pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec<String>)> {
     let model = &settings.model;
     let architecture = model.variant.architecture(&model.request(classes))?;
-    let isa = Isa::bf16().filter(|_| settings.amp).unwrap_or_else(Isa::detect);
+    let isa = Isa::of(settings.amp);
     let (mean, std) = (settings.evaluation.mean, settings.evaluation.std);
     let graph = architecture.graph;
     let (mut trainable, remarks) = match &model.weights {

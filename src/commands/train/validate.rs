@@ -40,7 +40,7 @@ pub fn validate(
 ) -> Result<Option<Validation>> {
     let graph = learner.trainable.graph();
     let weights = weights_of(graph.parameters(), learner.best_values());
-    let isa = Isa::bf16().filter(|_| settings.amp).unwrap_or_else(Isa::detect);
+    let isa = Isa::of(settings.amp);
     let network = Network::bind(graph.clone(), &weights, &settings.evaluation.mean, &settings.evaluation.std, isa)?;
     let options =
         Options { side: settings.evaluation.input_size, mirror: false, device: settings.runtime.device.clone() };

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Record, Tape, Trainable};
 use crate::nn::graph::{Conv, Norm, Op, Value};
+use crate::nn::profile::Part;
 use crate::ops::{
     Activation, LinearGradients, Saved, Shape, activation_gradient, average_pool_2x2_gradient, batch_norm_gradient,
     batch_norm_into, blur_pool_gradient, conv2d_input_gradient, conv2d_weight_gradient, global_average_pool_gradient,
@@ -18,6 +19,8 @@ type Residual = (Value, Option<Vec<f32>>);
 
 impl Trainable {
     pub(super) fn backward_node(&mut self, tape: &mut Tape, at: usize, gradients: &mut Gradients) -> Result<()> {
+        self.recorder.enter(at);
+        let started = self.recorder.start();
         let node = self.graph.nodes[at].clone();
         let Some(&input) = node.inputs.first() else { return Ok(()) };
         let mut gradient = gradients[at].take().with_context(|| format!("nothing depends on node {at}"))?;
@@ -36,8 +39,11 @@ impl Trainable {
                         gradient
                     }
                 };
+                self.recorder.stop(started, Part::Gradient);
                 self.conv_gradients(&convs, x, shape, &gradient, input, gradients)?;
                 self.buffers.give_back(gradient);
+                record.release(&mut self.buffers);
+                return Ok(());
             }
             Op::Norm { norm, activation } => {
                 let out = self.norm_gradient(gradient, &record, Some(x), norm, activation, None, gradients)?;
@@ -89,6 +95,7 @@ impl Trainable {
             }
         }
         record.release(&mut self.buffers);
+        self.recorder.stop(started, Part::Gradient);
         Ok(())
     }
 
@@ -139,21 +146,25 @@ impl Trainable {
         input: Value,
         gradients: &mut Gradients,
     ) -> Result<()> {
+        let started = self.recorder.start();
         for Conv { spec, weight } in convs {
             if !self.frozen[*weight] {
                 conv2d_weight_gradient(spec, x, shape, gradient, &mut self.gradients[*weight], self.isa)?;
             }
         }
+        self.recorder.stop(started, Part::WeightGradient);
         // Nobody asks for the image's gradient.
         if input == Value(0) {
             return Ok(());
         }
+        let started = self.recorder.start();
         let mut out = self.buffers.take(shape.len());
         let before = gradients[input.0].take();
         for Conv { spec, weight } in convs {
             let weight = &self.parameters[*weight];
             conv2d_input_gradient(spec, weight, gradient, shape, before.as_deref(), &mut out, self.isa)?;
         }
+        self.recorder.stop(started, Part::InputGradient);
         self.buffers.give_back(before.unwrap_or_default());
         gradients[input.0] = Some(out);
         Ok(())

@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{Images, NORM_MOMENTUM, Record, Tape, Trainable};
 use crate::nn::graph::{Conv, NORM_EPSILON, Norm, Op};
+use crate::nn::profile::Part;
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm, batch_norm_into,
     batch_statistics, blur_pool, global_average_pool, join_scaled, max_pool_3x3, scale_runs, space_to_depth, subsample,
@@ -17,12 +18,16 @@ const SMALLEST_INVERTIBLE_WEIGHT: f32 = 1e-3;
 
 impl Trainable {
     pub(super) fn read_images(&mut self, images: Images, shape: Shape, cells: Shape) -> Vec<f32> {
+        self.recorder.begin(shape);
+        self.recorder.enter(0);
+        let started = self.recorder.start();
         let mut out = self.buffers.take(shape.len());
         let cell = shape.height / cells.height;
         match images {
             Images::Bytes(bytes) => self.normalize.forward(bytes, shape, cell, &mut out),
             Images::Floats(values) => space_to_depth(values, shape, cell, &mut out),
         }
+        self.recorder.stop(started, Part::Forward);
         out
     }
 
@@ -41,6 +46,8 @@ impl Trainable {
     }
 
     fn forward_node(&mut self, tape: &Tape, at: usize) -> Result<Record> {
+        self.recorder.enter(at);
+        let started = self.recorder.start();
         let node = &self.graph.nodes[at];
         let Some(input) = node.inputs.first() else { bail!("node {at} has no input") };
         let (x, shape) = (&tape.records[input.0].output[..], tape.shapes[input.0]);
@@ -61,7 +68,12 @@ impl Trainable {
                 }
                 if let Some(norm) = *norm {
                     let residual = residual.map(|residual| (residual, scales));
-                    return self.norm_of_conv(norm, *activation, node.channels, residual, output);
+                    let (activation, channels) = (*activation, node.channels);
+                    self.recorder.stop(started, Part::Forward);
+                    let started = self.recorder.start();
+                    let record = self.norm_of_conv(norm, activation, channels, residual, output)?;
+                    self.recorder.stop(started, Part::Norm);
+                    return Ok(record);
                 }
                 if let (Some(residual), Some(scales)) = (residual, &scales) {
                     join_scaled(&mut output, scales, residual, *activation);
@@ -108,6 +120,7 @@ impl Trainable {
                 }
             }
         }
+        self.recorder.stop(started, Part::Forward);
         Ok(Record { output, ..record })
     }
 

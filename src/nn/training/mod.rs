@@ -21,6 +21,7 @@ use candle_nn::VarBuilder;
 use self::buffers::Buffers;
 use self::drops::Dropping;
 use super::graph::{Graph, Parameter, Value};
+use super::profile::{OpProfile, Recorder};
 use crate::ops::{BatchStatistics, Gate, Isa, Normalize, Shape};
 
 /// The share of a batch's statistics in the running ones: PyTorch's default.
@@ -39,6 +40,7 @@ pub struct Trainable {
     checkpointing: bool,
     dropping: Dropping,
     buffers: Buffers,
+    recorder: Recorder,
     isa: Isa,
 }
 
@@ -92,6 +94,7 @@ impl Trainable {
             gradients,
             checkpointing: false,
             buffers: Buffers::default(),
+            recorder: Recorder::default(),
             isa,
         })
     }
@@ -113,6 +116,16 @@ impl Trainable {
     pub fn set_drops(&mut self, drops: Drops) -> Result<()> {
         self.dropping = Dropping::new(&self.graph, drops)?;
         Ok(())
+    }
+
+    /// Adds each op's time to `recorder` from now on, and returns the one before with what it counted.
+    pub fn record(&mut self, recorder: Recorder) -> Recorder {
+        std::mem::replace(&mut self.recorder, recorder)
+    }
+
+    /// What `recorder` counted of this network's steps, op by op.
+    pub fn recorded(&self, recorder: &Recorder) -> Result<Vec<OpProfile>> {
+        recorder.ops(&self.graph, self.isa, true)
     }
 
     /// Tells the number of the next batch in the run, from which follows what it drops.

@@ -3,6 +3,7 @@
 //! Dense and grouped convolutions are products over the channels of a group; where each channel is filtered alone
 //! there is nothing to sum over but taps, and the loop over channels is the one that is widened.
 
+mod algorithm;
 mod backward;
 mod depthwise;
 mod filters;
@@ -15,6 +16,7 @@ mod product;
 mod spec;
 mod winograd;
 
+pub use algorithm::Algorithm;
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
 pub use padding::{PaddedConv, PaddedLinear};
 pub use problem::{ConvPass, ConvProblem, Fusion};

@@ -44,6 +44,11 @@ impl Isa {
         None
     }
 
+    /// The best set whose products are in bf16 where `bf16` asks for it and this processor has one, else the best in f32.
+    pub fn of(bf16: bool) -> Self {
+        Self::bf16().filter(|_| bf16).unwrap_or_else(Self::detect)
+    }
+
     /// The set for what must not be rounded to bf16.
     pub fn exact(self) -> Self {
         match self {
