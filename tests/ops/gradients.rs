@@ -81,9 +81,13 @@ fn grouped_and_depthwise_convolutions_have_their_gradients() {
     spec_case(Shape::new(2, 7, 5, 37), spec([37, 37], 37, 3, 1));
     spec_case(Shape::new(2, 7, 6, 20), spec([20, 20], 20, 5, 2));
     spec_case(Shape::new(1, 20, 21, 5), spec([5, 5], 5, 7, 1));
+    // Rows of several tiles, pixels that no tap reads, and a window of the channels.
+    spec_case(Shape::new(2, 15, 17, 9), spec([9, 9], 9, 3, 2));
+    spec_case(Shape::new(1, 7, 8, 6), spec([6, 6], 6, 1, 3));
     let [input, output] = [Window { first: 3, of: 20 }, Window { first: 1, of: 18 }];
     for (groups, outputs) in [(1, 16), (4, 16), (12, 12)] {
         spec_case(Shape::new(2, 5, 4, 20), ConvSpec { input, output, ..spec([12, outputs], groups, 3, 1) });
+        spec_case(Shape::new(2, 5, 4, 20), ConvSpec { input, output, ..spec([12, outputs], groups, 3, 2) });
     }
 }
 

@@ -36,7 +36,7 @@ pub fn conv2d_input_gradient(
     let gather = Backward::new(spec, shape, out_shape);
     let sides = Sides::backward(spec);
     if spec.is_depthwise() {
-        Depthwise::backward(spec, weight, isa).run(operands, &gather);
+        Depthwise::backward(spec, weight, isa).run_backward(spec, operands, &gather, shape);
     } else if let Some(transforms) = winograd::transforms(spec, true, isa) {
         let dims = [spec.in_channels, spec.out_channels];
         Winograd::pack(transforms, dims, weight, sides.strides, true, [None; 2], isa).run(operands, out_shape);

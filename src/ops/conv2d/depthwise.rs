@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::filters::{Filter, Filters, OUTER_TAPS, Outer, ROWS};
-use super::gather::{Forward, Gather};
+use super::gather::{Backward, Forward, Gather};
 use super::product::{Operands, Pointers};
 use super::{ConvSpec, Window};
-use crate::ops::{Activation, Isa};
+use crate::ops::{Activation, Isa, Shape};
 
 /// Tiles that a task takes, whose pointers are gathered together.
 const TASK_TILES: usize = 16;
@@ -81,22 +81,65 @@ impl Depthwise {
                         None => self.zeros.as_ptr(),
                     }));
                 }
-                // SAFETY: `inputs` points to `channels` values for each tap and row; `out` and the residual hold `pixels`
-                // pixels of `output.of` values, and the tile's are this task's alone.
-                unsafe { self.run_tile(pointers, &inputs, tile * ROWS, ROWS.min(pixels - tile * ROWS), activation) }
+                let run = Run { first: tile * ROWS, step: 1, rows: ROWS.min(pixels - tile * ROWS) };
+                // SAFETY: `inputs` points to `channels` values for each tap and row, and there are weights for each tap;
+                // `out` and the residual hold `pixels` pixels of `output.of` values, and the tile's are this task's
+                // alone.
+                unsafe { self.run_tile(pointers, (&inputs, &self.weights), run, activation) }
+            }
+        });
+    }
+
+    /// As [`Self::run`] for the way back, of a convolution whose input has this shape. With a stride each input pixel is
+    /// read by a share of the taps alone; pixels whose rows and columns leave the same remainders have the same taps,
+    /// and go through together.
+    pub fn run_backward(&self, spec: &ConvSpec, operands: Operands, gather: &Backward, shape: Shape) {
+        if spec.stride == 1 {
+            return self.run(operands, gather);
+        }
+        let Operands { input, residual, activation, out } = operands;
+        assert_eq!(out.len(), shape.pixels() * self.output.of);
+        assert!(residual.is_none_or(|residual| residual.len() == out.len()));
+        let in_pixels = input.len() / self.input.of;
+        let pointers = Pointers::new(input, residual, out);
+        let phases: Vec<Phase> = (0..spec.stride * spec.stride)
+            .map(|at| Phase::new(spec, [at / spec.stride, at % spec.stride], &self.weights))
+            .collect();
+        (0..shape.batch * shape.height).into_par_iter().for_each(|row| {
+            let of_row = &phases[row % shape.height % spec.stride * spec.stride..][..spec.stride];
+            let mut inputs = Vec::with_capacity(self.taps * ROWS);
+            for (column, phase) in of_row.iter().enumerate() {
+                let first = row * shape.width + column;
+                let count = shape.width.saturating_sub(column).div_ceil(spec.stride);
+                for tile in (0..count).step_by(ROWS) {
+                    let pixel = |at: usize| first + at.min(count - 1) * spec.stride;
+                    let positions: [_; ROWS] = std::array::from_fn(|row| gather.position(pixel(tile + row)));
+                    inputs.clear();
+                    for &tap in &phase.taps {
+                        inputs.extend(positions.iter().map(|&position| match gather.source(position, tap) {
+                            Some(from) => {
+                                assert!(from < in_pixels);
+                                pointers.input.wrapping_add(from * self.input.of + self.input.first)
+                            }
+                            None => self.zeros.as_ptr(),
+                        }));
+                    }
+                    let run = Run { first: pixel(tile), step: spec.stride, rows: ROWS.min(count - tile) };
+                    // SAFETY: as in `run`, with the phase's taps and weights; the tile's pixels lie in this task's row.
+                    unsafe { self.run_tile(pointers, (&inputs, &phase.weights), run, activation) }
+                }
             }
         });
     }
 
     /// # Safety
-    /// `inputs` is `[taps][ROWS]`, each valid for `channels` values; `pointers.out` (and the residual, unless null)
-    /// holds the `rows` pixels from `first`, which nobody else writes.
+    /// `inputs` is `[taps][ROWS]`, each valid for `channels` values, `weights` is `[taps][channels]`; `pointers.out` (and
+    /// the residual, unless null) holds the run's pixels, which nobody else writes.
     unsafe fn run_tile(
         &self,
         pointers: Pointers,
-        inputs: &[*const f32],
-        first: usize,
-        rows: usize,
+        (inputs, weights): (&[*const f32], &[f32]),
+        Run { first, step, rows }: Run,
         activation: Activation,
     ) {
         let at = first * self.output.of + self.output.first;
@@ -106,22 +149,51 @@ impl Depthwise {
             let out = pointers.out.add(at);
             (self.filters.filter)(&Filter {
                 taps: inputs.as_ptr(),
-                tap_count: self.taps,
+                tap_count: inputs.len() / ROWS,
                 channels: self.channels,
-                weights: self.weights.as_ptr(),
+                weights: weights.as_ptr(),
                 shift: self.shift.as_ptr(),
                 residual: if residual.is_null() { residual } else { residual.add(at) },
                 slope: activation.slope(),
                 out,
-                out_stride: self.output.of,
+                out_stride: step * self.output.of,
                 rows,
             });
             if activation.is_curved() {
                 for row in 0..rows {
-                    activation.bend(std::slice::from_raw_parts_mut(out.add(row * self.output.of), self.channels));
+                    activation
+                        .bend(std::slice::from_raw_parts_mut(out.add(row * step * self.output.of), self.channels));
                 }
             }
         }
+    }
+}
+
+/// Pixels that a tile writes: `rows` of them from `first`, `step` apart.
+struct Run {
+    first: usize,
+    step: usize,
+    rows: usize,
+}
+
+/// The taps that read pixels of some remainders of row and column.
+struct Phase {
+    taps: Vec<usize>,
+    /// `[taps][channels]`
+    weights: Vec<f32>,
+}
+
+impl Phase {
+    /// Of the remainders of row and column by the stride; `weights` are those of all taps.
+    fn new(spec: &ConvSpec, remainders: [usize; 2], weights: &[f32]) -> Self {
+        let reads = |tap: &usize| {
+            let offsets = [tap / spec.kernel, tap % spec.kernel];
+            let same = |(at, offset): (usize, usize)| (at + spec.padding) % spec.stride == offset % spec.stride;
+            remainders.into_iter().zip(offsets).all(same)
+        };
+        let taps: Vec<usize> = (0..spec.taps()).filter(reads).collect();
+        let weights = taps.iter().flat_map(|tap| &weights[tap * spec.out_channels..][..spec.out_channels]);
+        Self { weights: weights.copied().collect(), taps }
     }
 }
 
