@@ -221,24 +221,26 @@ impl Binder<'_> {
                 let [outputs, inputs] = self.graph.parameters()[affine.weight].shape[..] else {
                     bail!("a linear layer's weight has two dimensions");
                 };
-                let [weight, bias] = self.affine(affine)?;
-                Layer::Linear(Linear::new(inputs, outputs, &weight, Some(&bias), self.isa))
+                let bias = self.parameter(affine.bias)?;
+                let laid_out = |weight: &[f32]| Linear::new(inputs, outputs, weight, Some(&bias), self.isa);
+                Layer::Linear(self.laid_out(affine.weight, laid_out)?)
             }
         })
     }
 
     /// Batch norm of a convolution is the convolution scaled and shifted.
     fn convs(&self, convs: &[Conv], norm: Option<Norm>) -> Result<Vec<Conv2d>> {
-        let weights = convs.iter().map(|conv| self.parameter(conv.weight)).collect::<Result<Vec<_>>>()?;
         let folded = norm.map(|norm| self.folded(norm)).transpose()?;
         let part = |Conv { spec, .. }: &Conv, values: &Vec<f32>| -> Vec<f32> {
             values[spec.output.first..][..spec.out_channels].to_vec()
         };
-        let laid_out = convs.iter().zip(&weights).map(|(conv, weight)| {
+        let laid_out = convs.iter().map(|conv| {
             let [scale, shift] = [0, 1].map(|which| folded.as_ref().map(|folded| part(conv, &folded[which])));
-            Conv2d::new(conv.spec, weight, scale.as_deref(), shift.as_deref(), self.isa)
+            let laid_out =
+                |weight: &[f32]| Conv2d::new(conv.spec, weight, scale.as_deref(), shift.as_deref(), self.isa);
+            self.laid_out(conv.weight, laid_out)
         });
-        Ok(laid_out.collect())
+        laid_out.collect()
     }
 
     fn folded(&self, norm: Norm) -> Result<[Vec<f32>; 2]> {
@@ -259,8 +261,18 @@ impl Binder<'_> {
     }
 
     fn parameter(&self, id: usize) -> Result<Vec<f32>> {
+        self.laid_out(id, <[f32]>::to_vec)
+    }
+
+    /// What `lay_out` makes of a parameter's values, which are not copied for it: large ones would cost as much time as
+    /// the reading.
+    fn laid_out<T>(&self, id: usize, lay_out: impl FnOnce(&[f32]) -> T) -> Result<T> {
         let parameter = &self.graph.parameters()[id];
         let tensor = self.weights.get_with_hints(&parameter.shape[..], &parameter.name, parameter.init)?;
-        Ok(tensor.flatten_all()?.to_vec1()?)
+        let (storage, layout) = tensor.storage_and_layout();
+        match (&*storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(lay_out(&values[start..end])),
+            _ => bail!("the values of {} are not f32 in the processor's memory, one after another", parameter.name),
+        }
     }
 }
