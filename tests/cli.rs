@@ -6,6 +6,8 @@ mod accuracy;
 mod interruption;
 #[path = "cli/predictions.rs"]
 mod predictions;
+#[path = "cli/profiles.rs"]
+mod profiles;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/run.rs"]
