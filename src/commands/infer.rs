@@ -33,6 +33,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     let source = Arc::new(source::open(&settings.val_dir, settings.class_map.as_deref())?);
     tracing::debug!("{}: {} images of {} classes", settings.val_dir.display(), source.len(), source.classes().len());
     let model = model(&settings)?;
+    tracing::debug!("{}: its weights are laid out", settings.model_path.display());
     check_labels(&source, &model, &settings)?;
     outputs.begin(&model)?;
 
@@ -55,7 +56,8 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
         mirror: settings.mirror,
         device: settings.runtime.device.clone(),
     };
-    let run = evaluate::evaluate(network, &mut loader, &options, |outcome| {
+    let batches = loader.by_ref().inspect(|batch| tracing::trace!("loaded: {} images", batch.size));
+    let run = evaluate::evaluate(network, batches, &options, |outcome| {
         outputs.add(&source, outcome)?;
         for image in outcome.skipped {
             progress.say(&left_out(image));
