@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use zip::read::ZipReadOptions;
+use zip::read::{ArchiveOffset, Config, ZipReadOptions};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{self, Pickle};
@@ -38,7 +38,10 @@ struct Entry {
 impl Archive {
     /// Reads the archive's directory.
     pub fn open(source: &Arc<Source>) -> Result<Self> {
-        let zip = ZipArchive::new(SourceCursor::new(source))
+        // It begins with the file. Looking for where else it may begin, the reader takes the directory's second entry for
+        // its first where that is as long as the records behind the directory, which a root of 21 letters makes it.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(config, SourceCursor::new(source))
             .context("its zip directory cannot be read; is the download complete?")?;
         ensure!(
             !zip.has_duplicate_names(),

@@ -177,3 +177,11 @@ fn the_shipped_torch_resnet_checkpoint_is_recognised() {
         assert_eq!((weights.num_classes(), weights.in_chans()), (Some(10), Some(3)));
     }
 }
+
+#[test]
+fn an_archive_whose_name_has_21_letters_is_read_like_any_other() {
+    let [short, long] =
+        ["small.pth", "twenty-one-characters.pth"].map(|name| weights(name).tensor("fc.weight").unwrap());
+    let numbers = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(numbers(&short), numbers(&long));
+}
