@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod loader;
+pub mod mat;
 pub mod sampler;
 pub mod source;
 mod split;
