@@ -7,14 +7,20 @@ use serde::Serialize;
 
 use super::{RuntimeArgs, at_least_one};
 
-/// Evaluates a checkpoint on an image folder: top-1, top-5, loss and images per second.
+/// Evaluates a checkpoint on a folder or list of images: top-1, top-5, loss and images per second.
 ///
 /// Images that cannot be read are named with their reason, left out of the counts, and make the exit status 3.
 #[derive(Args, Debug)]
 pub struct InferArgs {
-    /// Folder of class folders, sorted by name as torchvision's ImageFolder does, or a tar of them
+    /// Folder of class folders, sorted by name as torchvision's ImageFolder does, or a tar of them; a CSV list of path
+    /// and label; or CIFAR-10, CIFAR-100, Stanford Cars or Oxford Flowers-102 as distributed (`tresnet train --help` says
+    /// more)
     #[arg(long, value_name = "DIR")]
     pub val_dir: PathBuf,
+    /// Which split of --val-dir, where that is a whole data set, such as test [default: of the named ones the
+    /// validation split, or else the test split]
+    #[arg(long, value_name = "NAME")]
+    pub split: Option<String>,
     /// Checkpoint: .pth, .pt, .pth.tar (zip or the serialization before PyTorch 1.6) or .safetensors
     #[arg(long, value_name = "FILE")]
     pub model_path: PathBuf,

@@ -16,7 +16,7 @@ use crate::config::{InferSettings, ResultSettings};
 use crate::create::{ModelOptions, from_weights};
 use crate::data::Skipped;
 use crate::data::loader::{self, Loader, Statistics};
-use crate::data::source::{self, Source};
+use crate::data::source::Source;
 use crate::evaluate::{self, Evaluation, Outcome};
 use crate::interrupt::Interrupt;
 use crate::models::Model;
@@ -30,7 +30,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     }
     // Whatever cannot be written is found before anything is computed.
     let mut outputs = Outputs::open(&settings.results)?;
-    let source = Arc::new(source::open(&settings.val_dir, settings.class_map.as_deref())?);
+    let source = Arc::new(settings.images.open(settings.class_map.as_deref())?);
     tracing::debug!("{}: {} images of {} classes", settings.val_dir.display(), source.len(), source.classes().len());
     let model = model(&settings)?;
     tracing::debug!("{}: its weights are laid out", settings.model_path.display());

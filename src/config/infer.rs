@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::{
-    CPU_BATCH_SIZE, as_usage, in_chans, interpolation, model_kwargs, numbers, runtime, usage, variant, workers,
+    CPU_BATCH_SIZE, as_usage, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant, workers,
 };
 use crate::cli::{InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
+use crate::data::{Location, Split};
 use crate::metrics::ScoreKind;
 use crate::models::{ModelKwargs, Request, Variant};
 use crate::preprocessing::{Preprocessing, Preset, ResizeMode};
@@ -20,7 +21,10 @@ pub struct InferSettings {
     pub kwargs: ModelKwargs,
     pub preset: Preset,
     pub preprocessing: Preprocessing,
+    /// As it was typed.
     pub val_dir: PathBuf,
+    /// Which of its images.
+    pub images: Location,
     pub class_map: Option<PathBuf>,
     pub model_path: PathBuf,
     /// `None`: the checkpoint knows.
@@ -64,10 +68,15 @@ impl InferSettings {
         let kwargs = model_kwargs(&args.model_kwargs)?;
         let request = Request { kwargs, ..Request::new(variant.num_classes, in_chans(args.in_chans)?) };
         as_usage(variant.architecture(&request).context("--model-kwargs"))?;
+        let images = match &args.split {
+            Some(name) => split(&args.val_dir, Split::Val, "--split", name)?,
+            None => Location::whole(args.val_dir.clone()),
+        };
         Ok(Self {
             variant,
             kwargs,
             preset,
+            images,
             preprocessing: preprocessing(&args.preprocessing, variant, preset)?,
             val_dir: args.val_dir,
             class_map: args.loading.class_map,

@@ -6,11 +6,13 @@ mod infer;
 mod numbers;
 mod train;
 
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
 use crate::cli::{InterpolationFlag, RuntimeArgs, UsageError};
+use crate::data::{Location, Split, locate};
 use crate::models::{self, ModelKwargs, Variant};
 use crate::ops::Isa;
 use crate::preprocessing::Interpolation;
@@ -19,8 +21,8 @@ use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
 pub use bench::{BenchSettings, Mode, Subject};
 pub use infer::{InferSettings, ResultSettings};
 pub use train::{
-    AugmentationSettings, Cifar, DataSettings, DataSource, EmaSettings, EvalMetric, InitialWeights, ModelSettings,
-    OptimizationSettings, OutputSettings, Resume, StartSettings, TrainSettings,
+    AugmentationSettings, DataSettings, EmaSettings, EvalMetric, InitialWeights, ModelSettings, OptimizationSettings,
+    OutputSettings, Resume, StartSettings, TrainSettings,
 };
 
 /// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.
@@ -77,6 +79,11 @@ fn workers(flag: Option<usize>) -> Result<usize> {
         Some(workers) => Ok(workers.max(1)),
         None => Ok(available_cores()),
     }
+}
+
+/// Where the split that `flag` names lies.
+fn split(path: &Path, split: Split, flag: &str, name: &str) -> Result<Location> {
+    as_usage(locate(path, split, Some(name)).with_context(|| format!("{flag} {name}")))
 }
 
 /// A command line that contradicts itself.

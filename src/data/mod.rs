@@ -7,7 +7,7 @@ pub mod sampler;
 pub mod source;
 mod split;
 
-pub use split::{Split, open_split};
+pub use split::{Location, Part, Split, locate, open_split};
 
 /// Something that was left out, and why. Shown to the user as `path: reason`.
 #[derive(Clone, Debug, PartialEq, Eq)]

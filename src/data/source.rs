@@ -1,16 +1,21 @@
-//! Where the images lie: a folder of class folders, a tar of one, or CIFAR's binary files. Listed once, then read by
-//! number.
+//! Where the images lie: a folder of class folders, a tar of one, a CSV list of them, or the files of a known data set.
+//! Listed once, then read by number.
 //!
 //! Order and labels are those of torchvision's `ImageFolder`: class folders in plain byte order, within each the
 //! folders beneath it in the order of their paths, within each of those the files by name. (timm sorts naturally,
 //! `2` before `10`; the two agree wherever names have one length, as WordNet's do.)
 
+mod annotated;
+mod cars;
 mod cifar;
 mod class_map;
+mod flowers;
 mod folder;
+mod list;
 mod listing;
 mod numbering;
 mod packed;
+mod sets;
 mod tar;
 
 use std::fs::{self, File};
@@ -23,8 +28,10 @@ use anyhow::{Context, Result, bail, ensure};
 use self::class_map::ClassMap;
 use self::listing::Labelled;
 use super::decode::{self, Decoder};
-use super::{Skipped, Split};
+use super::{Part, Skipped};
 use crate::augment::{Region, Rgb};
+
+pub(super) use self::sets::Set;
 
 /// Larger files are not read: the largest honest picture, uncompressed, is not larger.
 const MOST_BYTES: u64 = decode::MOST_PIXELS * 8;
@@ -32,7 +39,7 @@ const MOST_BYTES: u64 = decode::MOST_PIXELS * 8;
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// From the folder that holds the class folders on, in a tar too.
+    /// From the folder that holds the class folders on, in a tar too; as a list has it.
     pub path: PathBuf,
     /// Index of its class.
     pub label: usize,
@@ -41,7 +48,8 @@ pub struct Sample {
 /// A data set.
 #[derive(Debug)]
 pub struct Source {
-    root: PathBuf,
+    /// What was opened, for messages.
+    path: PathBuf,
     classes: Vec<String>,
     samples: Vec<Sample>,
     skipped: Vec<Skipped>,
@@ -67,7 +75,8 @@ impl Reader {
 
 #[derive(Debug)]
 enum Storage {
-    Folder,
+    /// Files, whose paths begin in this folder.
+    Files(PathBuf),
     Tar {
         file: File,
         /// Of each sample, in bytes.
@@ -76,48 +85,54 @@ enum Storage {
     Cifar(cifar::Records),
 }
 
-/// Lists the images of a folder of class folders or of a tar of one, as `path` is; or the test images of CIFAR where
-/// its binary files lie there.
+/// Lists the images of a folder of class folders, of a tar of one, or of a CSV list of path and label, as `path` is; or
+/// those that a known data set, whose files lie there, has for validation, or else for the test.
 ///
 /// With a `class_map` (a text file, one class a line) a label is the number of the line that names the folder, and
-/// folders that it does not name are left out.
+/// folders that it does not name are left out; in a list it must name every class.
 ///
 /// # Errors
 ///
-/// Nothing at `path`, something else than a folder or a plain tar, no class folders, no images; a class map that
-/// cannot be read or names a class twice. What cannot be read but stops nothing is in [`Source::skipped`].
+/// Nothing at `path`, something else than those, no class folders, no images; a class map that cannot be read or names
+/// a class twice; images or files that are listed but not there. What cannot be read but stops nothing is in
+/// [`Source::skipped`].
 pub fn open(path: &Path, class_map: Option<&Path>) -> Result<Source> {
-    if let Some(source) = cifar(path, Split::Val, class_map)? {
+    if let Some(source) = open_part(path, Part::Val, class_map)? {
         return Ok(source);
     }
     let map = class_map.map(ClassMap::read).transpose()?;
     let metadata = fs::metadata(path).with_context(|| format!("{}: no data set can be read there", path.display()))?;
     if metadata.is_dir() {
         let (labelled, _) = folder::list(path)?.label(path, map)?;
-        Ok(Source::new(path, labelled, Storage::Folder))
-    } else if metadata.is_file() {
+        Ok(Source::new(path, labelled, Storage::Files(path.to_owned())))
+    } else if !metadata.is_file() {
+        bail!("{}: neither a folder nor a file; give a folder of class folders or a tar of one", path.display());
+    } else if list::is_text(path)? {
+        let (root, labelled) = list::list(path, map)?;
+        Ok(Source::new(path, labelled, Storage::Files(root)))
+    } else {
         let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
         let (labelled, spans) = tar::list(&file, path)?.label(path, map)?;
         Ok(Source::new(path, labelled, Storage::Tar { file, spans }))
-    } else {
-        bail!("{}: neither a folder nor a file; give a folder of class folders or a tar of one", path.display());
     }
 }
 
-/// The images of `split` where `path` holds CIFAR-10's or CIFAR-100's binary files; none where it does not.
-pub(super) fn cifar(path: &Path, split: Split, class_map: Option<&Path>) -> Result<Option<Source>> {
-    let Some(found) = cifar::find(path) else { return Ok(None) };
+/// The images of a part where `path` holds the files of a known data set; none where it does not.
+pub(super) fn open_part(path: &Path, part: Part, class_map: Option<&Path>) -> Result<Option<Source>> {
+    let Some(set) = Set::find(path) else { return Ok(None) };
+    let name = set.name();
     if let Some(map) = class_map {
-        bail!("--class-map {}: the files of CIFAR say their classes themselves; leave it out", map.display());
+        bail!("--class-map {}: the files of {name} say their classes themselves; leave it out", map.display());
     }
-    let (labelled, records) = found.open(split)?;
-    Ok(Some(Source::new(path, labelled, Storage::Cifar(records))))
+    let Some(own) = set.part(part) else { bail!("{}: {name} has no part {part}", path.display()) };
+    let (labelled, storage) = set.open(own)?;
+    Ok(Some(Source::new(path, labelled, storage)))
 }
 
 impl Source {
-    fn new(root: &Path, labelled: Labelled, storage: Storage) -> Self {
+    fn new(path: &Path, labelled: Labelled, storage: Storage) -> Self {
         let Labelled { classes, samples, skipped, remarks } = labelled;
-        Self { root: root.to_owned(), classes, samples, skipped, remarks, storage }
+        Self { path: path.to_owned(), classes, samples, skipped, remarks, storage }
     }
 
     /// Number of images.
@@ -165,7 +180,7 @@ impl Source {
     ) -> Result<()> {
         self.read(index, &mut reader.bytes)?;
         match &self.storage {
-            Storage::Folder | Storage::Tar { .. } => reader.decoder.decode(&reader.bytes, wanted, image),
+            Storage::Files(_) | Storage::Tar { .. } => reader.decoder.decode(&reader.bytes, wanted, image),
             Storage::Cifar(_) => {
                 cifar::interleave(&reader.bytes, image);
                 Ok(())
@@ -182,8 +197,8 @@ impl Source {
     pub fn read(&self, index: usize, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
         match &self.storage {
-            Storage::Folder => {
-                let mut file = File::open(self.root.join(&self.samples[index].path)).context("cannot be read")?;
+            Storage::Files(root) => {
+                let mut file = File::open(root.join(&self.samples[index].path)).context("cannot be read")?;
                 let metadata = file.metadata().context("cannot be read")?;
                 ensure!(metadata.is_file(), "not a file");
                 check_length(metadata.len())?;

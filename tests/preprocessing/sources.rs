@@ -173,7 +173,10 @@ fn what_cannot_be_a_data_set_says_what_it_is() {
     let root = folder(&["1.jpg", "2.jpg"]);
     assert!(refusal(root.path(), None).contains("holds no class folders, but 2 images directly in it"));
     assert!(refusal(&root.path().join("missing"), None).contains("missing: no data set can be read there"));
-    assert!(refusal(&root.path().join("1.jpg"), None).contains("not a readable tar"));
+    assert!(refusal(&root.path().join("1.jpg"), None).contains("line 1 has 1 columns"), "a text is taken for a list");
+    fs::write(root.path().join("1.jpg"), b"\xff\xd8\xff\xe0").unwrap();
+    let message = refusal(&root.path().join("1.jpg"), None);
+    assert!(message.contains("not a readable tar") && message.contains("a CSV list of path and label"), "{message}");
     assert!(refusal(tempfile::tempdir().unwrap().path(), None).contains("holds no class folders, but nothing of use"));
     let empty = folder(&["a/x.txt", "b/y.txt"]);
     assert!(refusal(empty.path(), None).contains("its 2 class folders hold no images"));

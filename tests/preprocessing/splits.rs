@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use tresnet::data::source::Source;
-use tresnet::data::{Split, open_split};
+use tresnet::data::{Split, locate, open_split};
 
 use super::sources::folder;
 
@@ -57,13 +57,22 @@ fn a_tar_is_found_by_its_end_and_comes_after_a_folder() {
 }
 
 #[test]
+fn the_name_given_goes_before_those_that_stand_for_it_and_may_be_any() {
+    let root = folder(&["val/a/1.jpg", "validation/a/2.jpg", "rest/b/3.jpg"]);
+    let first =
+        |name| locate(root.path(), Split::Val, Some(name)).unwrap().open(None).unwrap().samples()[0].path.clone();
+    assert_eq!(["validation", "eval", "rest"].map(first), ["a/2.jpg", "a/1.jpg", "b/3.jpg"].map(Path::new));
+    let error = locate(root.path(), Split::Val, Some("")).unwrap_err().to_string();
+    assert!(error.contains("no  split"), "the folder itself is none: {error}");
+}
+
+#[test]
 fn two_tars_that_could_be_it_are_both_named() {
     let root = tempfile::tempdir().unwrap();
     write_tar(&root.path().join("b-train.tar"), "a/1.jpg");
     write_tar(&root.path().join("a-train.tar"), "a/1.jpg");
-    assert!(
-        refusal(root.path(), Split::Train).ends_with("which is the train split? There are a-train.tar, b-train.tar")
-    );
+    let message = refusal(root.path(), Split::Train);
+    assert!(message.ends_with("files could be the train split; name one of a-train.tar, b-train.tar"), "{message}");
 }
 
 #[test]
@@ -75,7 +84,7 @@ fn a_missing_split_is_an_error_that_lists_what_is_there() {
     let nothing = tempfile::tempdir().unwrap();
     assert!(refusal(nothing.path(), Split::Val).ends_with("there is nothing"));
     assert!(refusal(&root.path().join("gone"), Split::Val).contains("gone: no data set can be read there"));
-    assert!(refusal(&root.path().join("readme.txt"), Split::Val).contains("no val split"));
+    assert!(refusal(&root.path().join("readme.txt"), Split::Val).contains("no val split"), "looked for beside it");
 }
 
 /// Both splits of a folder, the second numbered as the first.

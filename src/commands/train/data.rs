@@ -1,6 +1,5 @@
 //! The two splits of a run, and the passes over them.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -8,11 +7,10 @@ use anyhow::{Result, ensure};
 use crate::augment::OfEpoch;
 use crate::augment::evaluation::Evaluation;
 use crate::augment::training::Training;
-use crate::config::{DataSource, TrainSettings};
+use crate::config::TrainSettings;
 use crate::data::loader::{Loader, Options};
 use crate::data::sampler::Sampler;
-use crate::data::source::{self, Source};
-use crate::data::{Split, open_split};
+use crate::data::source::Source;
 
 /// What a run learns from and is judged by.
 pub struct Data {
@@ -34,8 +32,8 @@ impl Data {
     pub fn open(settings: &TrainSettings) -> Result<(Self, Vec<String>)> {
         let own = &settings.data;
         let class_map = own.class_map.as_deref();
-        let train = open(&own.train, Split::Train, class_map)?;
-        let mut val = open(&own.val, Split::Val, class_map)?;
+        let train = own.train.open(class_map)?;
+        let mut val = own.val.open(class_map)?;
         val.number_as(&train)?;
         let images = train.len();
         let both = [&train, &val];
@@ -89,16 +87,5 @@ impl Data {
     pub fn validation(&self) -> Result<Loader> {
         let batch_size = self.validation_batch_size.min(self.val.len().max(1));
         Loader::new(self.val.clone(), self.evaluation, Options::new(batch_size, self.workers))
-    }
-}
-
-fn open(source: &DataSource, split: Split, class_map: Option<&Path>) -> Result<Source> {
-    match source {
-        DataSource::Images(path) => source::open(path, class_map),
-        // CIFAR's files lie in one folder, which says whose they are.
-        DataSource::Cifar { files, .. } => {
-            let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
-            open_split(folder, split, class_map)
-        }
     }
 }

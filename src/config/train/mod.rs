@@ -7,7 +7,6 @@ mod output;
 mod recipe;
 mod record;
 mod settings;
-mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +14,14 @@ use std::str::FromStr;
 
 use anyhow::Result;
 
-use super::{as_usage, runtime, usage, workers};
+use super::{as_usage, runtime, split, usage, workers};
 use crate::cli::{DataArgs, Meaning, TrainArgs};
+use crate::data::Split;
 use crate::runtime::{DtypeRequest, Runtime};
 
 pub use settings::{
-    AugmentationSettings, Cifar, DataSettings, DataSource, EmaSettings, EvalMetric, InitialWeights, ModelSettings,
-    OptimizationSettings, OutputSettings, Resume, StartSettings, TrainSettings,
+    AugmentationSettings, DataSettings, EmaSettings, EvalMetric, InitialWeights, ModelSettings, OptimizationSettings,
+    OutputSettings, Resume, StartSettings, TrainSettings,
 };
 
 impl TrainSettings {
@@ -111,7 +111,7 @@ fn half_or_full(args: &TrainArgs) -> Result<Runtime> {
 fn data(args: &TrainArgs, mixes: bool) -> Result<DataSettings> {
     let DataArgs { batch_size, .. } = args.data;
     let Some(dir) = args.data.data_dir.as_ref().or(args.data.data.as_ref()) else {
-        return usage("no data: give the data set's folder, as in `tresnet train /data/imagenet`");
+        return usage("no data: give the data set's folder or training list, as in `tresnet train /data/imagenet`");
     };
     if mixes && batch_size % 2 == 1 {
         return usage(format!("--batch-size {batch_size}: mixup and cutmix mix images in pairs; give an even number"));
@@ -127,8 +127,8 @@ fn data(args: &TrainArgs, mixes: bool) -> Result<DataSettings> {
         return usage(format!("--aug-repeats {repeats}: give a whole number of times, such as 3"));
     }
     Ok(DataSettings {
-        train: sources::split(dir, &args.data.train_split, sources::Role::Train)?,
-        val: sources::split(dir, &args.data.val_split, sources::Role::Val)?,
+        train: split(dir, Split::Train, "--train-split", &args.data.train_split)?,
+        val: split(dir, Split::Val, "--val-split", &args.data.val_split)?,
         class_map: args.data.class_map.clone(),
         workers: workers(args.data.workers)?,
         batch_size,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::augment::erase::RandomErasing;
 use crate::augment::mixing::Mixing;
 use crate::augment::training::TrainingSettings;
+use crate::data::Location;
 use crate::flat_yaml::Settings;
 use crate::loss::Criterion;
 use crate::models::{ModelKwargs, Request, Variant};
@@ -83,8 +84,8 @@ pub enum InitialWeights {
 /// Which images are read, and how they are batched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSettings {
-    pub train: DataSource,
-    pub val: DataSource,
+    pub train: Location,
+    pub val: Location,
     pub class_map: Option<PathBuf>,
     /// Threads that decode and augment.
     pub workers: usize,
@@ -100,24 +101,6 @@ pub struct DataSettings {
     /// Copies of each image in a batch, 1 for none: the first copy of every image, then the second of every one. The
     /// first is cropped and flipped only, the others augmented as well.
     pub aug_splits: usize,
-}
-
-/// One split of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DataSource {
-    /// A folder of class folders, or a tar of one: what `data::source::open` takes.
-    Images(PathBuf),
-    /// The binary files of CIFAR, in the order in which they are read.
-    Cifar { kind: Cifar, files: Vec<PathBuf> },
-}
-
-/// <https://www.cs.toronto.edu/~kriz/cifar.html>, "binary version".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cifar {
-    /// Records of one label byte and 3,072 pixel bytes.
-    Ten,
-    /// Records of a coarse label byte, a fine one, which counts, and 3,072 pixel bytes.
-    Hundred,
 }
 
 /// What happens to training images alone.

@@ -1,3 +1,5 @@
+mod recipes;
+
 use std::fs;
 use std::path::Path;
 
@@ -7,7 +9,7 @@ use super::*;
 use crate::cli::{self, Command, UsageError};
 use crate::flat_yaml;
 use crate::loss::Criterion;
-use crate::optim::{Clip, Schedule, ScheduleKind};
+use crate::optim::Clip;
 use crate::preprocessing::ResizeMode;
 
 /// The README's command line, as typed after the program's name, but for the shell's quotes.
@@ -44,15 +46,6 @@ fn from_file(text: &str, flags: &str) -> Result<TrainSettings> {
     resolved_in(dir.path(), &format!("-c {} {flags}", file.display()))
 }
 
-fn recipe(name: &str) -> TrainSettings {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name);
-    resolved(&format!("-c {}", file.display())).unwrap()
-}
-
-fn schedule(settings: &TrainSettings) -> Schedule {
-    Schedule::new(settings.schedule.clone(), settings.optimization.lr, 100).unwrap()
-}
-
 #[test]
 fn the_readmes_command_line_means_what_it_says() {
     let settings = resolved(SEED).unwrap();
@@ -67,37 +60,6 @@ fn the_readmes_command_line_means_what_it_says() {
     assert_eq!((settings.optimization.groups.weight_decay, settings.schedule.warmup_epochs), (2e-5, 5));
     let warning = "without a meaning here and ignored: --num-gpu (one process trains on one device)";
     assert_eq!(settings.warnings, [warning]);
-}
-
-#[test]
-fn the_two_recipes_differ_as_timms_defaults_of_then_and_today() {
-    let (then, today) = (recipe("tresnet_m-2020.yaml"), recipe("tresnet_m-today.yaml"));
-    let decay = |settings: &TrainSettings| settings.optimization.groups.weight_decay;
-    assert_eq!((decay(&then), decay(&today)), (1e-4, 2e-5));
-    assert_eq!((schedule(&then).total_epochs(), schedule(&today).total_epochs()), (310, 300));
-    let rates = |settings: &TrainSettings| [0, 1, 299].map(|epoch| schedule(settings).lr(epoch, 0));
-    for (rate, known) in rates(&then).iter().zip([1e-4, 0.200_066_67, 2.645e-5]) {
-        assert!((rate / known - 1.0).abs() < 1e-4, "{rate} {known}");
-    }
-    for (rate, known) in rates(&today).iter().zip([1e-5, 0.120_008, 1.645e-5]) {
-        assert!((rate / known - 1.0).abs() < 1e-4, "{rate} {known}");
-    }
-    assert_eq!(then.augmentation, today.augmentation);
-}
-
-#[test]
-fn every_recipe_is_understood_without_a_warning() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-    let mut count = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let settings = recipe(entry.unwrap().file_name().to_str().unwrap());
-        assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
-        count += 1;
-    }
-    assert!(count >= 5, "{count} recipes");
-    let cifar = recipe("cifar-resnet.yaml");
-    assert_eq!(cifar.schedule.kind, ScheduleKind::TorchResnet);
-    assert_eq!(cifar.evaluation.crop_pct, 1.0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::Sample;
 use super::listing::Labelled;
 use super::packed::{self, Member};
 use crate::augment::Rgb;
-use crate::data::Split;
+use crate::data::Part;
 
 /// Side of the images, in pixels.
 const SIDE: usize = 32;
@@ -110,17 +110,18 @@ pub fn find(path: &Path) -> Option<Found> {
 }
 
 impl Found {
-    /// Lists the records of `split`.
+    pub fn name(&self) -> &'static str {
+        self.form.name
+    }
+
+    /// Lists the records of a part: all but the training images are for the test.
     ///
     /// # Errors
     ///
     /// A file that is missing, cut off, or holds a label that there is not.
-    pub fn open(&self, split: Split) -> Result<(Labelled, Records)> {
+    pub fn open(&self, part: Part) -> Result<(Labelled, Records)> {
         let form = self.form;
-        let records = match split {
-            Split::Train => form.train,
-            Split::Val => form.test,
-        };
+        let records = if part == Part::Train { form.train } else { form.test };
         // One pass over an archive finds them all.
         let mut found = self.files(&[records, &[form.names]].concat())?;
         let (_, shown, names) = found.pop().context("no file of names")?;

@@ -27,7 +27,7 @@ impl Source {
         }
         let missing: Vec<&str> = train.names(&missing).collect();
         if !missing.is_empty() {
-            let of = train.root.display();
+            let of = train.path.display();
             let (count, list) = (missing.len(), enumerate(&missing));
             self.remarks.push(format!("no images of {count} of the {} classes of {of}: {list}", train.classes.len()));
         }
@@ -46,8 +46,8 @@ impl Source {
         if !strange.is_empty() {
             bail!(
                 "{}: holds images of classes that {} lacks: {}; are both splits of one data set?",
-                self.root.display(),
-                train.root.display(),
+                self.path.display(),
+                train.path.display(),
                 enumerate(&strange)
             );
         }

@@ -42,7 +42,11 @@ pub fn list(file: &File, path: &Path) -> Result<Listing<Span>> {
     let shown = path.display();
     let length = file.metadata().with_context(|| format!("{shown}: cannot be read"))?.len();
     refuse_compressed(file, path)?;
-    let not_a_tar = || format!("{shown}: not a readable tar; give a folder of class folders or a plain tar of one");
+    let not_a_tar = || {
+        format!(
+            "{shown}: not a readable tar; give a folder of class folders, a plain tar of one or a CSV list of path and label"
+        )
+    };
     let mut contents = Contents::default();
     let mut archive = Archive::new(file);
     for entry in archive.entries_with_seek().with_context(not_a_tar)? {
