@@ -17,6 +17,7 @@ mod mix_pixels;
 pub mod mixing;
 mod motion;
 pub mod operation;
+mod padded_crop;
 pub mod policy;
 pub mod rand_augment;
 pub mod resize;
@@ -28,6 +29,7 @@ mod transform;
 pub use crop::RandomCrop;
 pub use mix_pixels::mix_batch;
 pub use motion::Motion;
+pub use padded_crop::{Cut, PaddedCrop};
 pub use step::Step;
 pub use transform::{OfEpoch, Place, Transform};
 
@@ -41,7 +43,7 @@ pub struct Rgb {
 }
 
 /// A rectangle of a picture, in its pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region {
     pub left: usize,
     pub top: usize,

@@ -8,13 +8,16 @@ use super::jitter::ColorJitter;
 use super::operation::Hints;
 use super::policy::{self, Policy};
 use super::resize::{Resizer, Window};
-use super::{RandomCrop, Region, Rgb};
+use super::{PaddedCrop, RandomCrop, Region, Rgb};
 use crate::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 use crate::random::Draws;
 
 /// What the command line says about augmentation, by timm's names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingSettings {
+    /// `--train-crop-mode pad` and `--train-crop-pad`: pixels of a black border, of which the crop is not resized. None is
+    /// a random resized crop, by `scale` and `ratio`.
+    pub padding: Option<usize>,
     /// `--scale`: least and greatest share of the area.
     pub scale: (f64, f64),
     /// `--ratio`: least and greatest width over height.
@@ -37,6 +40,7 @@ impl Default for TrainingSettings {
     /// timm's.
     fn default() -> Self {
         Self {
+            padding: None,
             scale: (0.08, 1.0),
             ratio: (3.0 / 4.0, 4.0 / 3.0),
             hflip: 0.5,
@@ -64,10 +68,16 @@ enum Course {
 
 #[derive(Clone, Debug)]
 struct Augmentation {
-    crop: RandomCrop,
+    crop: Crop,
     flips: Flips,
     policy: Option<Policy>,
     jitter: Option<ColorJitter>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Crop {
+    Resized(RandomCrop),
+    Padded(PaddedCrop),
 }
 
 /// What a thread keeps between pictures.
@@ -99,7 +109,16 @@ impl Training {
         let policy = name.map(|name| Policy::parse(name, hints)).transpose()?;
         let jitters = !settings.color_jitter.is_empty() && name.is_none_or(|name| name.contains("3a"));
         let augmentation = Augmentation {
-            crop: RandomCrop::new(settings.scale, settings.ratio, settings.interpolation)?,
+            crop: match settings.padding {
+                None => Crop::Resized(RandomCrop::new(settings.scale, settings.ratio, settings.interpolation)?),
+                Some(padding) => {
+                    ensure!(
+                        padding < side,
+                        "--train-crop-pad {padding}: give fewer pixels than an image has a side, {side}"
+                    );
+                    Crop::Padded(PaddedCrop { padding })
+                }
+            },
             flips: Flips::new(settings.hflip, settings.vflip)?,
             policy,
             jitter: if jitters { Some(ColorJitter::new(&settings.color_jitter)?) } else { None },
@@ -117,7 +136,10 @@ impl Training {
     pub fn region(&self, width: usize, height: usize, draws: &Draws) -> Region {
         match &self.course {
             Course::Plain(evaluation) => evaluation.region(width, height),
-            Course::Augmented(augmentation) => augmentation.crop.region(width, height, &mut draws.clone()),
+            Course::Augmented(augmentation) => match augmentation.crop {
+                Crop::Resized(crop) => crop.region(width, height, &mut draws.clone()),
+                Crop::Padded(crop) => crop.draw((width, height), self.side, &mut draws.clone()).region,
+            },
         }
     }
 
@@ -162,12 +184,17 @@ impl Augmentation {
     fn crop(&self, image: &Rgb, side: usize, draws: &mut Draws, workspace: &mut Workspace) {
         let Workspace { resizer, canvas, .. } = workspace;
         // First of all draws, so that the region can be known beforehand.
-        let region = self.crop.region(image.width, image.height, draws);
-        let filter = self.crop.filter(draws);
-        (canvas.width, canvas.height) = (side, side);
-        canvas.pixels.resize(side * side * 3, 0);
-        let whole = Window { columns: 0..side, rows: 0..side };
-        resizer.resize_window(image.cut(region), (side, side), filter, &whole, &mut canvas.pixels, side * 3);
+        match self.crop {
+            Crop::Resized(crop) => {
+                let region = crop.region(image.width, image.height, draws);
+                let filter = crop.filter(draws);
+                (canvas.width, canvas.height) = (side, side);
+                canvas.pixels.resize(side * side * 3, 0);
+                let whole = Window { columns: 0..side, rows: 0..side };
+                resizer.resize_window(image.cut(region), (side, side), filter, &whole, &mut canvas.pixels, side * 3);
+            }
+            Crop::Padded(crop) => crop.draw((image.width, image.height), side, draws).apply(image, side, canvas),
+        }
         self.flips.apply(canvas, draws);
     }
 

@@ -1,8 +1,10 @@
 //! Whole transforms: against timm's where nothing is drawn, against themselves where much is.
 
+use std::collections::HashSet;
+
 use tresnet::augment::resize::{Resizer, Window};
 use tresnet::augment::training::{Training, TrainingSettings, Workspace};
-use tresnet::augment::{Region, Rgb};
+use tresnet::augment::{Cut, PaddedCrop, Region, Rgb};
 use tresnet::preprocessing::Interpolation;
 use tresnet::random::Draws;
 
@@ -10,10 +12,14 @@ use crate::{difference, json, numbers, picture};
 
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
+fn draws(place: u64) -> Draws {
+    Draws::new(42, 3, place, "image")
+}
+
 /// What the transform makes of `image` at `place` of epoch 3.
 fn transformed(training: &Training, image: &Rgb, place: u64, workspace: &mut Workspace) -> Vec<u8> {
     let mut out = vec![0; training.side() * training.side() * 3];
-    training.apply(image, &mut Draws::new(42, 3, place, "image"), workspace, &mut out);
+    training.apply(image, &mut draws(place), workspace, &mut out);
     out
 }
 
@@ -34,6 +40,27 @@ fn a_resized_crop_is_torchvisions() {
 }
 
 #[test]
+fn a_padded_crop_is_torchvisions() {
+    for case in json("transforms.json")["padded"].as_array().unwrap() {
+        let whole = |key: &str| case[key].as_u64().unwrap() as usize;
+        let pair = |key: &str| match numbers(&case[key])[..] {
+            [x, y] => (x as usize, y as usize),
+            _ => panic!("{key} has two numbers"),
+        };
+        let image = picture(case["image"].as_str().unwrap());
+        let (crop, side, size) = (PaddedCrop { padding: whole("padding") }, whole("side"), (image.width, image.height));
+        let mut out = Rgb::default();
+        crop.cut(size, side, pair("at")).apply(&image, side, &mut out);
+        assert_eq!(difference(&out, case), None, "{case}");
+        // Every place is drawn, and no other.
+        let (right, down) = pair("places");
+        let drawn: HashSet<Cut> = (0..20 * right * down).map(|n| crop.draw(size, side, &mut draws(n as u64))).collect();
+        let all: HashSet<Cut> = (0..right * down).map(|n| crop.cut(size, side, (n % right, n / right))).collect();
+        assert_eq!(drawn, all, "{case}");
+    }
+}
+
+#[test]
 fn without_augmentation_the_middle_is_timms() {
     let settings =
         TrainingSettings { no_aug: true, interpolation: Some(Interpolation::Bicubic), ..TrainingSettings::default() };
@@ -48,10 +75,12 @@ fn without_augmentation_the_middle_is_timms() {
 
 /// Every kind of policy, with all that may be on beside it.
 fn transforms() -> Vec<Training> {
-    ["", "rand-m9-mstd0.5-inc1", "rand-n3-t3aw-p1", "v0", "3a", "augmix-m5", "augmix-b1"]
+    ["", "padded", "rand-m9-mstd0.5-inc1", "rand-n3-t3aw-p1", "v0", "3a", "augmix-m5", "augmix-b1"]
         .into_iter()
         .map(|policy| {
+            let (policy, padding) = if policy == "padded" { ("", Some(4)) } else { (policy, None) };
             let settings = TrainingSettings {
+                padding,
                 vflip: 0.5,
                 color_jitter: vec![0.4, 0.4, 0.4, 0.1],
                 auto_augment: Some(policy.to_owned()),
@@ -101,11 +130,12 @@ fn a_picture_of_any_size_can_be_transformed() {
 #[test]
 fn the_region_is_known_before_the_pixels_are() {
     let settings = TrainingSettings { hflip: 0.0, color_jitter: Vec::new(), ..TrainingSettings::default() };
-    let training = Training::new(&settings, 24, MEAN).unwrap();
+    let padded = TrainingSettings { padding: Some(8), ..settings.clone() };
     let image = picture("wide");
-    for place in 0..20 {
-        let draws = Draws::new(42, 3, place, "image");
-        let region = training.region(image.width, image.height, &draws);
+    let trainings = [(settings, 24), (padded.clone(), 24), (padded, 80)];
+    let trainings = trainings.map(|(settings, side)| Training::new(&settings, side, MEAN).unwrap());
+    for (training, place) in trainings.iter().flat_map(|training| (0..20).map(move |place| (training, place))) {
+        let region = training.region(image.width, image.height, &draws(place));
         // Everything around the region is forgotten.
         let mut only = Rgb { pixels: vec![0; image.pixels.len()], ..image.clone() };
         for row in region.top..region.top + region.height {
@@ -113,10 +143,8 @@ fn the_region_is_known_before_the_pixels_are() {
             only.pixels[start..][..region.width * 3].copy_from_slice(&image.pixels[start..][..region.width * 3]);
         }
         let mut workspace = Workspace::default();
-        let (whole, part) = (
-            transformed(&training, &image, place, &mut workspace),
-            transformed(&training, &only, place, &mut workspace),
-        );
+        let (whole, part) =
+            (transformed(training, &image, place, &mut workspace), transformed(training, &only, place, &mut workspace));
         assert!(whole == part, "{region:?}");
     }
 }
@@ -133,6 +161,7 @@ fn a_wrong_setting_names_its_flag() {
     wrong(|s| s.scale = (0.0, 1.0), "--scale");
     wrong(|s| s.scale = (0.5, 1.5), "--scale");
     wrong(|s| s.ratio = (f64::NAN, 1.0), "--ratio");
+    wrong(|s| s.padding = Some(32), "--train-crop-pad 32");
     wrong(|s| s.hflip = 1.1, "--hflip");
     wrong(|s| s.vflip = -0.1, "--vflip");
     wrong(|s| s.color_jitter = vec![0.4, 0.4], "--color-jitter");
@@ -155,7 +184,7 @@ fn copies_share_crop_and_flip_and_differ_by_the_policy_which_the_first_goes_with
     let mut differing = 0;
     for place in 0..20 {
         let mut copies = vec![0; 3 * len];
-        varied.apply(&image, &mut Draws::new(42, 3, place, "image"), &mut Workspace::default(), &mut copies);
+        varied.apply(&image, &mut draws(place), &mut Workspace::default(), &mut copies);
         let clean = transformed(&plain, &image, place, &mut Workspace::default());
         assert!(copies[..len] == clean, "the first copy at {place}");
         let second = transformed(&varied, &image, place, &mut Workspace::default());

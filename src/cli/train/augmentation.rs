@@ -12,6 +12,12 @@ pub struct AugmentationArgs {
     /// None at all: resize, centre crop; mixing stays
     #[arg(long)]
     pub no_aug: bool,
+    /// How images are cropped
+    #[arg(long, value_name = "MODE", default_value = "rrc")]
+    pub train_crop_mode: CropModeFlag,
+    /// Black pixels at each side of an image before --train-crop-mode pad
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub train_crop_pad: usize,
     /// Least and greatest share of the image's area in a crop
     #[arg(long, value_name = "SHARE", num_args = 1..=2, value_delimiter = ',', default_values_t = [0.08, 1.0])]
     pub scale: Vec<f64>,
@@ -74,6 +80,15 @@ pub struct AugmentationArgs {
     /// Epoch from which on nothing is mixed; 0 is never
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub mixup_off_epoch: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CropModeFlag {
+    /// Random resized crop, by --scale and --ratio
+    Rrc,
+    /// A square of the input's size anywhere in the padded image, not resized: torchvision's RandomCrop, for CIFAR
+    Pad,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]

@@ -181,7 +181,6 @@ static FOREIGN: &[Foreign] = &[
     missing("head-init-bias", Takes::One, &[], "the head starts as the network's own"),
     missing("model-dtype", Takes::One, &["float32"], "weights are f32; --amp computes in a half type"),
     missing("layer-decay-no-opt-scale", Takes::One, &[], "--freeze keeps layers as they are"),
-    missing("train-crop-mode", Takes::One, &["rrc"], "crops are rrc, random and resized"),
     missing("color-jitter-prob", Takes::One, &["1"], "--color-jitter is for every image"),
     missing("grayscale-prob", Takes::One, &["0"], "--aa 3a has gray images among its operations"),
     missing("gaussian-blur-prob", Takes::One, &["0"], "--aa 3a has blur among its operations"),

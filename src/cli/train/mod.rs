@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::RuntimeArgs;
 
-pub use augmentation::{AugmentationArgs, MixupModeFlag, RemodeFlag, TrainInterpolationFlag};
+pub use augmentation::{AugmentationArgs, CropModeFlag, MixupModeFlag, RemodeFlag, TrainInterpolationFlag};
 pub use data::DataArgs;
 pub use foreign::{Foreign, ForeignArgs, Meaning};
 pub use learning::{ClipModeFlag, LossArgs, LrScaleFlag, OptimizerArgs, ScheduleArgs};

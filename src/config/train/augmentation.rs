@@ -6,7 +6,7 @@ use super::settings::AugmentationSettings;
 use crate::augment::erase::{EraseMode, RandomErasing};
 use crate::augment::mixing::{Mixing, MixingMode, MixingSettings};
 use crate::augment::training::{Training, TrainingSettings};
-use crate::cli::{AugmentationArgs, MixupModeFlag, RemodeFlag, TrainInterpolationFlag};
+use crate::cli::{AugmentationArgs, CropModeFlag, MixupModeFlag, RemodeFlag, TrainInterpolationFlag};
 use crate::config::{as_usage, usage};
 use crate::preprocessing::{Interpolation, Preprocessing};
 
@@ -36,6 +36,10 @@ fn transform(args: &AugmentationArgs, evaluation: &Preprocessing) -> Result<Trai
         TrainInterpolationFlag::Bicubic => Some(Interpolation::Bicubic),
     };
     Ok(TrainingSettings {
+        padding: match args.train_crop_mode {
+            CropModeFlag::Rrc => None,
+            CropModeFlag::Pad => Some(args.train_crop_pad),
+        },
         scale: pair("--scale", &args.scale, "0.08 1")?,
         ratio: pair("--ratio", &args.ratio, "0.75 1.3333")?,
         hflip: args.hflip,

@@ -43,6 +43,7 @@ fn every_recipe_is_understood_without_a_warning() {
     let cifar = recipe("cifar-resnet.yaml");
     assert_eq!(cifar.schedule.kind, ScheduleKind::TorchResnet);
     assert_eq!(cifar.evaluation.crop_pct, 1.0);
+    assert_eq!((cifar.augmentation.transform.padding, cifar.augmentation.transform.hflip), (Some(4), 0.5));
 }
 
 #[test]
