@@ -7,8 +7,8 @@ use super::Activation;
 use super::simd::vectorized;
 use crate::random::mix;
 
-/// Multiplies `values`, in place, by `scales`: as many runs of equal length as there are scales. One a value is
-/// drop-out, one an image stochastic depth; and as the ops are linear, it takes a gradient back as well.
+/// Multiplies `values`, in place, by `scales`: as many runs of equal length as there are scales, one an image. It takes
+/// the gradient of a branch back that [`join_scaled`] joined.
 pub fn scale_runs(values: &mut [f32], scales: &[f32]) {
     let run = run_len(values, scales);
     values.par_chunks_mut(run).zip(scales).for_each(|(values, scale)| values.iter_mut().for_each(|x| *x *= scale));
@@ -45,6 +45,13 @@ pub struct Dropout {
 }
 
 impl Dropout {
+    /// What [`Self::apply`] makes of `values`.
+    pub fn applied(&self, values: &[f32]) -> Vec<f32> {
+        let mut values = values.to_vec();
+        self.apply(&mut values);
+        values
+    }
+
     /// `values * mask / (1 - rate)` in place: the forward pass on values, the backward pass on their gradients.
     pub fn apply(&self, values: &mut [f32]) {
         /// Values a task takes.

@@ -30,7 +30,7 @@ impl Trainable {
         match node.op {
             Op::Input { .. } => bail!("the input has no input"),
             Op::Conv { convs, norm, activation } => {
-                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.scales(at, shape.batch)));
+                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.branches(at, shape.batch)));
                 let gradient = match norm {
                     Some(norm) => self.norm_gradient(gradient, &record, None, norm, activation, residual, gradients)?,
                     None => {
@@ -51,7 +51,7 @@ impl Trainable {
             }
             Op::SqueezeExcite { reduce, expand, activation, .. } => {
                 activation_gradient(&mut gradient, &record.output, activation);
-                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.scales(at, shape.batch)));
+                let residual = node.inputs.get(1).map(|&residual| (residual, self.dropping.branches(at, shape.batch)));
                 self.split_residual(residual, &mut gradient, gradients);
                 let gate = record.gate.as_ref().context("the gate was not recorded")?;
                 let weights = [reduce, expand].map(|affine| &self.parameters[affine.weight][..]);
@@ -60,24 +60,22 @@ impl Trainable {
                 gate.gradient(&mut gradient, x, shape, weights, [[w1, b1], [w2, b2]], self.isa)?;
                 self.accumulate(gradients, input, gradient);
             }
-            Op::Dropout { rate } => {
-                self.dropping.dropout(at, rate).apply(&mut gradient);
+            Op::Dropout { .. } => {
+                if let Some(dropout) = self.dropping.values(at) {
+                    dropout.apply(&mut gradient);
+                }
                 self.accumulate(gradients, input, gradient);
             }
             Op::Linear { affine } => {
-                let scales = self.dropping.scales(at, shape.len());
-                let dropped = scales.as_ref().map(|scales| {
-                    let mut x = x.clone();
-                    scale_runs(&mut x, scales);
-                    x
-                });
+                let dropout = self.dropping.values(at);
+                let dropped = dropout.map(|dropout| dropout.applied(x));
                 let x = dropped.as_ref().unwrap_or(x);
                 let mut out = self.buffers.take(shape.len());
                 let [weight, bias] = self.gradients.get_disjoint_mut([affine.weight, affine.bias])?;
                 let into = LinearGradients { weight, bias, input: &mut out };
                 linear_gradient(&self.parameters[affine.weight], x, &gradient, shape.batch, into, self.isa)?;
-                if let Some(scales) = &scales {
-                    scale_runs(&mut out, scales);
+                if let Some(dropout) = dropout {
+                    dropout.apply(&mut out);
                 }
                 self.accumulate(gradients, input, out);
             }

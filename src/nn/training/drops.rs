@@ -13,7 +13,8 @@ use crate::random::{Draws, mix};
 /// Shares of what is dropped while training. What stays grows by `1 / (1 - share)`, so that evaluation drops nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Drops {
-    /// Of the embedding's values before the classifier (drop-out, Srivastava et al. 2014).
+    /// Of the embedding's values before the classifier (drop-out, Srivastava et al. 2014). A network's own drop-outs have
+    /// their own shares.
     pub features: f64,
     /// Of the last block's residual branches, whole images at a time; from the first block, where none is dropped, the
     /// share grows evenly (stochastic depth, Huang et al., arXiv 1603.09382; timm's `drop_path`).
@@ -42,6 +43,7 @@ impl Dropping {
         let mut before = 0;
         let share = |node: &Node| match node.op {
             Op::Linear { .. } => drops.features,
+            Op::Dropout { rate } => rate,
             _ if joins(node) => {
                 before += 1;
                 let even = (before - 1) as f64 / (blocks - 1).max(1) as f64;
@@ -52,17 +54,19 @@ impl Dropping {
         Ok(Self { shares: graph.nodes.iter().map(share).collect(), seed: drops.seed, batch: 0 })
     }
 
-    /// What a dropout of the network's own drops at a node, whatever the shares are.
-    pub fn dropout(&self, node: usize, rate: f64) -> Dropout {
-        Dropout { rate, stream: mix(mix(mix(self.seed).wrapping_add(self.batch)).wrapping_add(node as u64)) }
+    /// Which values of its input a node drops, if any: a drop-out of the network's own, or the classifier.
+    pub fn values(&self, node: usize) -> Option<Dropout> {
+        let stream = || mix(mix(mix(self.seed).wrapping_add(self.batch)).wrapping_add(node as u64));
+        let rate = self.shares[node];
+        (rate > 0.0).then(|| Dropout { rate, stream: stream() })
     }
 
-    /// One scale for each of `runs`; none where the node drops nothing.
-    pub fn scales(&self, node: usize, runs: usize) -> Option<Vec<f32>> {
+    /// By what the branch of each of `images` is multiplied before it joins its residual; none where none is dropped.
+    pub fn branches(&self, node: usize, images: usize) -> Option<Vec<f32>> {
         let share = self.shares[node];
         let mut draws = Draws::new(mix(self.seed), self.batch, node as u64, "drop");
         let kept = (1.0 / (1.0 - share)) as f32;
-        (share > 0.0).then(|| (0..runs).map(|_| if draws.chance(share) { 0.0 } else { kept }).collect())
+        (share > 0.0).then(|| (0..images).map(|_| if draws.chance(share) { 0.0 } else { kept }).collect())
     }
 }
 
@@ -115,13 +119,29 @@ mod tests {
     fn what_stays_makes_up_for_what_is_dropped() {
         let mut dropping = dropping(Drops { features: 0.3, path: 0.0, seed: 1 });
         let classifier = dropping.shares.len() - 1;
-        assert_eq!(dropping.scales(0, 8), None);
-        let scales = dropping.scales(classifier, 100_000).unwrap();
-        let mean = scales.iter().map(|&s| f64::from(s)).sum::<f64>() / scales.len() as f64;
+        assert!(dropping.values(0).is_none() && dropping.branches(classifier - 1, 8).is_none());
+        let scales = |dropping: &Dropping| {
+            let mut ones = vec![1.0f32; 100_000];
+            dropping.values(classifier).unwrap().apply(&mut ones);
+            ones
+        };
+        let first = scales(&dropping);
+        let mean = first.iter().map(|&s| f64::from(s)).sum::<f64>() / first.len() as f64;
         // Five standard deviations of the mean: sqrt(0.3 / 0.7 / 100,000) each.
         assert!((mean - 1.0).abs() < 0.0104, "the mean scale is {mean}");
-        assert_eq!(dropping.scales(classifier, 100_000).unwrap(), scales, "a block run again drops the same");
+        assert_eq!(scales(&dropping), first, "a block run again drops the same");
         dropping.batch += 1;
-        assert_ne!(dropping.scales(classifier, 100_000).unwrap(), scales, "the next batch drops others");
+        assert_ne!(scales(&dropping), first, "the next batch drops others");
+    }
+
+    #[test]
+    fn branches_fall_as_often_as_their_share_says_and_make_up_for_it() {
+        let dropping = dropping(Drops { features: 0.0, path: 0.4, seed: 1 });
+        let last = dropping.shares.len() - 2;
+        let scales = dropping.branches(last, 100_000).unwrap();
+        let mean = scales.iter().map(|&s| f64::from(s)).sum::<f64>() / scales.len() as f64;
+        // Five standard deviations of the mean: sqrt(0.4 / 0.6 / 100,000) each.
+        assert!((mean - 1.0).abs() < 0.0130, "the mean scale is {mean}");
+        assert!(scales.iter().all(|&scale| scale == 0.0 || scale == (1.0 / 0.6) as f32));
     }
 }

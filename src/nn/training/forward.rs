@@ -9,7 +9,7 @@ use crate::nn::graph::{Conv, NORM_EPSILON, Norm, Op};
 use crate::nn::profile::Part;
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm, batch_norm_into,
-    batch_statistics, blur_pool, global_average_pool, join_scaled, max_pool_3x3, scale_runs, space_to_depth, subsample,
+    batch_statistics, blur_pool, global_average_pool, join_scaled, max_pool_3x3, space_to_depth, subsample,
 };
 
 /// Below this a batch norm's weight has not the digits left to recover the normalised value: the error is about
@@ -55,7 +55,7 @@ impl Trainable {
         let mut output = self.buffers.take(tape.shapes[at].len());
         let mut record = Record::default();
         // A branch that is dropped for some images joins its residual after the op.
-        let scales = residual.and_then(|_| self.dropping.scales(at, shape.batch));
+        let scales = residual.and_then(|_| self.dropping.branches(at, shape.batch));
         match &node.op {
             Op::Input { .. } => bail!("the input is not computed"),
             Op::Conv { convs, norm, activation } => {
@@ -102,22 +102,18 @@ impl Trainable {
                     _ => op.forward(x, shape, residual, activation, &mut output)?,
                 });
             }
-            &Op::Dropout { rate } => {
+            Op::Dropout { .. } => {
                 output.copy_from_slice(x);
-                self.dropping.dropout(at, rate).apply(&mut output);
+                if let Some(dropout) = self.dropping.values(at) {
+                    dropout.apply(&mut output);
+                }
             }
             Op::GlobalAveragePool => global_average_pool(x, shape, &mut output)?,
             Op::Linear { affine } => {
                 let [weight, bias] = [affine.weight, affine.bias].map(|id| &self.parameters[id][..]);
                 let linear = Linear::new(shape.channels, node.channels, weight, Some(bias), self.isa);
-                match self.dropping.scales(at, shape.len()) {
-                    Some(scales) => {
-                        let mut x = x.to_vec();
-                        scale_runs(&mut x, &scales);
-                        linear.forward(&x, shape.batch, Activation::Identity, &mut output)?;
-                    }
-                    None => linear.forward(x, shape.batch, Activation::Identity, &mut output)?,
-                }
+                let dropped = self.dropping.values(at).map(|dropout| dropout.applied(x));
+                linear.forward(dropped.as_deref().unwrap_or(x), shape.batch, Activation::Identity, &mut output)?;
             }
         }
         self.recorder.stop(started, Part::Forward);
