@@ -64,7 +64,12 @@ pub fn create_model(name: &str, options: &ModelOptions) -> Result<Model> {
         None => {
             let fresh = Initializer { seed: options.seed };
             let weights = VarBuilder::from_backend(Box::new(fresh), DType::F32, Device::Cpu);
-            build(variant, options.num_classes.unwrap_or(variant.num_classes), options.in_chans, &weights, options)
+            let request = Request {
+                num_classes: options.num_classes.unwrap_or(variant.num_classes),
+                in_chans: options.in_chans.unwrap_or(RGB),
+                kwargs: options.kwargs,
+            };
+            build(variant, &request, &weights, options)
         }
     }
 }
@@ -80,22 +85,23 @@ pub fn from_weights(variant: &'static Variant, weights: &Weights, options: &Mode
         tracing::warn!("the checkpoint tells {held} classes apart; the head for {num_classes} starts afresh");
     }
     let (builder, binding) = weights.builder(fresh_head);
-    let model = build(variant, num_classes, options.in_chans.or(weights.in_chans()), &builder, options)?;
+    let request = Request {
+        num_classes,
+        in_chans: options.in_chans.or(weights.in_chans()).unwrap_or(RGB),
+        kwargs: weights.kwargs(variant, options.kwargs),
+    };
+    let model = build(variant, &request, &builder, options)?;
     binding.finish(variant.name)?;
     Ok(model)
 }
 
-fn build(
-    variant: &'static Variant,
-    num_classes: usize,
-    in_chans: Option<usize>,
-    weights: &VarBuilder,
-    options: &ModelOptions,
-) -> Result<Model> {
+/// Channels of an image where nobody says otherwise.
+const RGB: usize = 3;
+
+fn build(variant: &'static Variant, request: &Request, weights: &VarBuilder, options: &ModelOptions) -> Result<Model> {
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::of(options.bf16);
     let place = options.cuda.map_or(Place::Cpu(isa), Place::Cuda);
-    let request = Request { num_classes, in_chans: in_chans.unwrap_or(3), kwargs: options.kwargs };
-    Model::new(variant, &request, mean, std, weights, place)
+    Model::new(variant, request, mean, std, weights, place)
 }

@@ -16,9 +16,10 @@ pub enum Layout {
     Torchvision,
     /// EfficientNets and MixNets as timm saves them.
     TimmEfficientNet,
-    /// EfficientNets B0 to B4 as torchvision saves them. (The norms of its larger ones have another epsilon than
-    /// timm's: read as these they would be a little off.)
+    /// EfficientNets B0 to B4 as torchvision saves them.
     TorchvisionEfficientNet,
+    /// B5 to B7, whose norms have another epsilon.
+    TorchvisionLargeEfficientNet,
     Unknown,
 }
 
@@ -53,9 +54,10 @@ impl Layout {
             Self::Torchvision
         } else if any(|name| name.starts_with("conv_stem.")) {
             Self::TimmEfficientNet
-        } else if any(|name| name.starts_with("features.1.0.block.")) && !any(|name| name.starts_with("features.7.2."))
-        {
-            Self::TorchvisionEfficientNet
+        } else if any(|name| name.starts_with("features.1.0.block.")) {
+            // B4's last stage has two blocks, B5's three.
+            let large = any(|name| name.starts_with("features.7.2."));
+            if large { Self::TorchvisionLargeEfficientNet } else { Self::TorchvisionEfficientNet }
         } else {
             Self::Unknown
         }
@@ -70,7 +72,7 @@ impl Layout {
         }
         let renamed = match self {
             Self::OriginalTresnet => from_original(name),
-            Self::TorchvisionEfficientNet => from_torchvision(name),
+            Self::TorchvisionEfficientNet | Self::TorchvisionLargeEfficientNet => from_torchvision(name),
             _ => None,
         };
         let renamed = renamed.unwrap_or_else(|| name.to_owned());
@@ -83,7 +85,9 @@ impl Layout {
         match self {
             Self::OriginalTresnet | Self::Timm => "head.fc.weight",
             Self::TorchResnet => "head.weight",
-            Self::TimmEfficientNet | Self::TorchvisionEfficientNet => "classifier.weight",
+            Self::TimmEfficientNet | Self::TorchvisionEfficientNet | Self::TorchvisionLargeEfficientNet => {
+                "classifier.weight"
+            }
             Self::Torchvision | Self::Unknown => "fc.weight",
         }
     }
@@ -93,6 +97,12 @@ impl Layout {
         self.head().trim_end_matches("weight")
     }
 
+    /// What the norms of its networks add to a variance, where that is not what the network's row says: torchvision's
+    /// `efficientnet_b5` to `b7` are built with `BatchNorm2d(eps=0.001)`.
+    pub(super) fn norm_epsilon(self) -> Option<f32> {
+        (self == Self::TorchvisionLargeEfficientNet).then_some(1e-3)
+    }
+
     /// The canonical names that the first convolution's weight may have, and how many of its input channels one
     /// channel of an image becomes (16 where 4 x 4 pixels become channels first).
     pub(super) fn stem(self) -> (&'static [&'static str], usize) {
@@ -100,7 +110,9 @@ impl Layout {
             Self::OriginalTresnet | Self::Timm => (&["body.conv1.conv.weight"], 16),
             // Before the activation moved forward the stem was a sequence.
             Self::TorchResnet => (&["init_layer.0.weight", "init_layer.weight"], 1),
-            Self::TimmEfficientNet | Self::TorchvisionEfficientNet => (&["conv_stem.weight"], 1),
+            Self::TimmEfficientNet | Self::TorchvisionEfficientNet | Self::TorchvisionLargeEfficientNet => {
+                (&["conv_stem.weight"], 1)
+            }
             // The stem of three convolutions is a sequence too.
             Self::Torchvision | Self::Unknown => (&["conv1.weight", "conv1.0.weight"], 1),
         }
@@ -113,7 +125,7 @@ impl fmt::Display for Layout {
             Self::OriginalTresnet => "original TResNet",
             Self::Timm | Self::TimmEfficientNet => "timm",
             Self::TorchResnet => "torch-resnet",
-            Self::Torchvision | Self::TorchvisionEfficientNet => "torchvision",
+            Self::Torchvision | Self::TorchvisionEfficientNet | Self::TorchvisionLargeEfficientNet => "torchvision",
             Self::Unknown => "unknown",
         })
     }
@@ -236,7 +248,7 @@ mod tests {
             (&["module.conv_stem.weight", "blocks.0.0.conv_dw.weight"], Layout::TimmEfficientNet),
             (&["init_layer.weight", "norm.weight"], Layout::TorchResnet),
             (&["features.1.0.block.0.0.weight", "features.7.1.block.0.0.weight"], Layout::TorchvisionEfficientNet),
-            (&["features.1.0.block.0.0.weight", "features.7.2.block.0.0.weight"], Layout::Unknown),
+            (&["features.1.0.block.0.0.weight", "features.7.2.block.0.0.weight"], Layout::TorchvisionLargeEfficientNet),
             (&["encoder.weight"], Layout::Unknown),
         ] {
             assert_eq!(Layout::recognise(names.iter().copied()), layout);

@@ -51,6 +51,9 @@ pub use state_dict::{Entry, StateDict};
 use storage::Reader;
 pub use weights::Weights;
 
+/// The note in which [`TensorFile`] says what a network's norms add to a variance: timm's name for it.
+const NORM_EPSILON_NOTE: &str = "bn_eps";
+
 /// A checkpoint file whose structure is known.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -163,7 +166,8 @@ impl Checkpoint {
     /// Where the file holds no such weights, or several that cannot be told apart.
     pub fn weights(&self, use_ema: bool) -> Result<Weights> {
         let dict = self.state_dict(use_ema)?;
-        Weights::new(&self.name, dict, &self.reader).with_context(|| format!("cannot use the checkpoint {}", self.name))
+        let weights = Weights::new(&self.name, dict, &self.metadata, &self.reader);
+        weights.with_context(|| format!("cannot use the checkpoint {}", self.name))
     }
 }
 

@@ -11,6 +11,11 @@ use super::layouts::{ABN_EPSILON, Layout, Role};
 use super::shown;
 use super::state_dict::StateDict;
 use super::storage::{Reader, View};
+use crate::models::{ModelKwargs, Variant};
+
+/// The note of what a network's norms add to a variance, where it is not the usual: ours, and what timm's trainer leaves
+/// of `--bn-eps`.
+const NORM_EPSILON_NOTES: [&str; 2] = [super::NORM_EPSILON_NOTE, "args.bn_eps"];
 
 /// The weights of a network: where each tensor lies. Nothing is read before it is asked for.
 #[derive(Clone, Debug)]
@@ -22,6 +27,7 @@ pub struct Weights {
     /// In the order of the file.
     tensors: Vec<Weight>,
     places: HashMap<String, usize>,
+    norm_epsilon: Option<f32>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +38,8 @@ struct Weight {
 }
 
 impl Weights {
-    pub(super) fn new(file: &str, dict: &StateDict, reader: &Arc<Reader>) -> Result<Self> {
+    /// The weights of `dict` in `file`, whose own `notes` may say what their norms' epsilon was.
+    pub(super) fn new(file: &str, dict: &StateDict, notes: &[(String, String)], reader: &Arc<Reader>) -> Result<Self> {
         let layout = dict.layout();
         let mut tensors: Vec<Weight> = Vec::new();
         let mut places = HashMap::new();
@@ -48,7 +55,24 @@ impl Weights {
             };
             tensors.push(Weight { name, view: entry.view.clone(), is_abn });
         }
-        Ok(Self { file: file.to_owned(), source: dict.title(), layout, reader: Arc::clone(reader), tensors, places })
+        let noted = notes.iter().find(|(key, _)| NORM_EPSILON_NOTES.contains(&key.as_str()));
+        let noted = noted.and_then(|(_, text)| ModelKwargs::epsilon(text));
+        Ok(Self {
+            file: file.to_owned(),
+            source: dict.title(),
+            layout,
+            reader: Arc::clone(reader),
+            tensors,
+            places,
+            norm_epsilon: noted.or(layout.norm_epsilon()),
+        })
+    }
+
+    /// What a `variant` for these weights is to be told: `asked`, and where that is silent, what the file knows of the
+    /// network that its tensors do not say.
+    pub fn kwargs(&self, variant: &Variant, asked: ModelKwargs) -> ModelKwargs {
+        let heeds = variant.network.kwargs().contains(&"bn_eps");
+        ModelKwargs { bn_eps: asked.bn_eps.or(self.norm_epsilon.filter(|_| heeds)), ..asked }
     }
 
     /// How the file names its tensors.

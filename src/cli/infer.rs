@@ -27,8 +27,8 @@ pub struct InferArgs {
     /// Architecture; `tresnet models` lists them
     #[arg(long, visible_alias = "model", value_name = "NAME", default_value = "tresnet_m")]
     pub model_name: String,
-    /// What else the network is told, as name=value: small_images, width, shortcut (A, B, C or conv); each family
-    /// heeds some of them
+    /// What else the network is told, as name=value: small_images, width, shortcut (A, B, C or conv), bn_eps; each
+    /// family heeds some of them
     #[arg(long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',')]
     pub model_kwargs: Vec<String>,
     /// Number of classes [default: what the checkpoint's head says]

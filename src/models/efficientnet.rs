@@ -126,7 +126,8 @@ impl Config for EfficientNet {
     }
 
     fn kwargs(&self) -> &'static [&'static str] {
-        &[]
+        // torchvision's B5 to B7 have 1e-3.
+        &["bn_eps"]
     }
 
     fn architecture(&self, request: &Request) -> Result<Architecture> {

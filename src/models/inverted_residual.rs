@@ -6,7 +6,7 @@ use std::cmp::max;
 use candle_nn::Init;
 
 use super::variant::{Architecture, Request};
-use crate::nn::{ConvLayer, Graph, Grouping, SqueezeExciteLayer, Value};
+use crate::nn::{ConvLayer, Graph, Grouping, NORM_EPSILON, SqueezeExciteLayer, Value};
 use crate::ops::{Activation, ConvSpec};
 
 /// A network from its stem to its classifier.
@@ -44,6 +44,7 @@ pub(super) struct Blocks {
 impl Mobile<'_> {
     pub fn build(&self, request: &Request) -> Architecture {
         let (mut graph, image) = Graph::new(request.in_chans, 1);
+        graph.set_norm_epsilon(request.kwargs.bn_eps.unwrap_or(NORM_EPSILON));
         let stem = layer("conv_stem", "bn1", self.scaled(self.stem_channels));
         let stem = ConvLayer { kernels: &[3], stride: 2, activation: self.activation, ..stem };
         let mut x = graph.conv(image, stem);

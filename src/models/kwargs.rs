@@ -14,6 +14,8 @@ pub struct ModelKwargs {
     pub drop_rate: Option<f64>,
     /// Whether each residual branch starts as nothing.
     pub zero_init_residual: Option<bool>,
+    /// What norms add to a variance before its root.
+    pub bn_eps: Option<f32>,
 }
 
 /// What stands beside a block's convolutions (arXiv 1512.03385, section 4.1, and torch-resnet's own).
@@ -66,13 +68,23 @@ impl ModelKwargs {
                 _ => bail!("drop_rate={value}: it is a number from 0 to below 1"),
             },
             "shortcut" => self.shortcut = Some(shortcut(value)?),
+            "bn_eps" => match Self::epsilon(value) {
+                Some(epsilon) => self.bn_eps = Some(epsilon),
+                None => bail!("bn_eps={value}: it is a number above 0, at most 1"),
+            },
             _ => bail!("there is no {name:?}; the networks' arguments are {}", Self::NAMES.join(", ")),
         }
         Ok(())
     }
 
     /// Names of all arguments.
-    pub const NAMES: [&'static str; 5] = ["small_images", "width", "shortcut", "drop_rate", "zero_init_residual"];
+    pub const NAMES: [&'static str; 6] =
+        ["small_images", "width", "shortcut", "drop_rate", "zero_init_residual", "bn_eps"];
+
+    /// A norm's epsilon from text, where it can be one.
+    pub fn epsilon(text: &str) -> Option<f32> {
+        text.parse().ok().filter(|epsilon| *epsilon > 0.0 && *epsilon <= 1.0)
+    }
 
     /// Refuses arguments other than these.
     pub(super) fn only(&self, known: &[&str]) -> Result<()> {
@@ -82,6 +94,7 @@ impl ModelKwargs {
             self.shortcut.is_some(),
             self.drop_rate.is_some(),
             self.zero_init_residual.is_some(),
+            self.bn_eps.is_some(),
         ];
         for (name, _) in Self::NAMES.into_iter().zip(given).filter(|(_, given)| *given) {
             let others = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
@@ -134,6 +147,7 @@ mod tests {
             ("drop_rate=nan", "below 1"),
             ("shortcut=D", "A (identity)"),
             ("small_images=perhaps", "true or false"),
+            ("bn_eps=0", "above 0"),
             ("depth=3", "zero_init_residual"),
         ] {
             let error = ModelKwargs::parse([word]).unwrap_err().to_string();

@@ -129,7 +129,7 @@ impl Config for TorchResNet {
     }
 
     fn architecture(&self, request: &Request) -> Result<Architecture> {
-        let ModelKwargs { small_images, width, shortcut, drop_rate, zero_init_residual } = request.kwargs;
+        let ModelKwargs { small_images, width, shortcut, drop_rate, zero_init_residual, .. } = request.kwargs;
         let for_cifar = self.blocks.len() == 3;
         let block = Block {
             bottleneck: self.bottleneck,

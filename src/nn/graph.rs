@@ -35,8 +35,8 @@ pub(super) struct Norm {
     pub variance: ParameterId,
 }
 
-/// Added to the variance before its root: PyTorch's default, which all these networks keep.
-pub(super) const NORM_EPSILON: f32 = 1e-5;
+/// Added to a variance before its root where a network says nothing else: PyTorch's default.
+pub const NORM_EPSILON: f32 = 1e-5;
 
 /// A weight and its bias.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,7 @@ pub struct Graph {
     pub(super) nodes: Vec<Node>,
     parameters: Vec<Parameter>,
     in_channels: usize,
+    norm_epsilon: f32,
 }
 
 impl Graph {
@@ -111,7 +112,7 @@ impl Graph {
     pub fn new(in_channels: usize, cell: usize) -> (Self, Value) {
         let input =
             Node { op: Op::Input { cell }, inputs: Vec::new(), channels: in_channels * cell * cell, depth: None };
-        (Self { nodes: vec![input], parameters: Vec::new(), in_channels }, Value(0))
+        (Self { nodes: vec![input], parameters: Vec::new(), in_channels, norm_epsilon: NORM_EPSILON }, Value(0))
     }
 
     pub fn parameters(&self) -> &[Parameter] {
@@ -121,6 +122,16 @@ impl Graph {
     /// Trainable values.
     pub fn param_count(&self) -> usize {
         self.parameters.iter().filter(|p| p.trainable).map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+
+    /// What all norms add to a variance before its root.
+    pub fn norm_epsilon(&self) -> f32 {
+        self.norm_epsilon
+    }
+
+    /// Sets what all norms add to a variance before its root: [`NORM_EPSILON`] otherwise.
+    pub fn set_norm_epsilon(&mut self, epsilon: f32) {
+        self.norm_epsilon = epsilon;
     }
 
     /// Channels of the image.

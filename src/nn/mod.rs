@@ -12,7 +12,7 @@ mod shapes;
 mod training;
 
 pub use device::{DeviceNetwork, Use};
-pub use graph::{Graph, Parameter, Value};
+pub use graph::{Graph, NORM_EPSILON, Parameter, Value};
 pub use initialize::Initializer;
 pub use layers::{ConvLayer, Grouping, SqueezeExciteLayer, kaiming_normal_fan_out, torch_default};
 pub use network::Network;

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use super::arena::{Arena, Plan};
 use super::fold::fold;
-use super::graph::{Affine, Conv, Graph, NORM_EPSILON, Norm, Op, Value};
+use super::graph::{Affine, Conv, Graph, Norm, Op, Value};
 use super::profile::{OpProfile, Part, Recorder};
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, Isa, Linear, Normalize, Shape, SqueezeExcite, Subsample, average_pool_2x2,
@@ -246,13 +246,14 @@ impl Binder<'_> {
     fn folded(&self, norm: Norm) -> Result<[Vec<f32>; 2]> {
         let [gamma, beta, mean, variance] =
             [norm.weight, norm.bias, norm.mean, norm.variance].map(|parameter| self.parameter(parameter));
-        Ok(fold(&gamma?, &beta?, &mean?, &variance?))
+        Ok(fold([&gamma?, &beta?, &mean?, &variance?], self.graph.norm_epsilon()))
     }
 
     fn norm(&self, norm: Norm) -> Result<FixedNorm> {
         let [weight, bias] = [self.parameter(norm.weight)?, self.parameter(norm.bias)?];
         let (mean, variance) = (self.parameter(norm.mean)?, self.parameter(norm.variance)?);
-        let inverse_deviation = variance.iter().map(|variance| 1.0 / (variance + NORM_EPSILON).sqrt()).collect();
+        let epsilon = self.graph.norm_epsilon();
+        let inverse_deviation = variance.iter().map(|variance| 1.0 / (variance + epsilon).sqrt()).collect();
         Ok(FixedNorm { statistics: BatchStatistics { mean, variance, inverse_deviation }, weight, bias })
     }
 

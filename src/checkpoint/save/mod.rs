@@ -16,7 +16,7 @@ use anyhow::{Result, ensure};
 use self::disk::{Disk, LocalDisk};
 pub use self::history::{Best, History, Recorded};
 use self::layout::{Floats, Plan};
-use crate::nn::Parameter;
+use crate::nn::{NORM_EPSILON, Parameter};
 
 /// What a checkpoint file is to hold: notes, tensors of numbers, and the counters of batch norms.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,12 @@ impl<'a> TensorFile<'a> {
     pub fn note(mut self, key: &str, text: impl ToString) -> Self {
         self.notes.insert(key.to_owned(), text.to_string());
         self
+    }
+
+    /// Adds what the network's norms add to a variance, where it is not what readers assume.
+    #[must_use]
+    pub fn norm_epsilon(self, epsilon: f32) -> Self {
+        if epsilon == NORM_EPSILON { self } else { self.note(super::NORM_EPSILON_NOTE, epsilon) }
     }
 
     /// Adds a tensor for every parameter whose values are not empty, each name after `prefix`.

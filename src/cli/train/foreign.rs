@@ -189,7 +189,7 @@ static FOREIGN: &[Foreign] = &[
     missing("drop-block", Takes::One, &["0"], "the networks have no DropBlock"),
     missing("bn-tf", Takes::Nothing, &[], OWN_NORMS),
     missing("bn-momentum", Takes::One, &["0.1"], OWN_NORMS),
-    missing("bn-eps", Takes::One, &["1e-5"], OWN_NORMS),
+    missing("bn-eps", Takes::One, &["1e-5"], "--model-kwargs bn_eps tells it to an EfficientNet; others have their own"),
 ];
 
 const fn nothing(flag: &'static str, takes: Takes, why: &'static str) -> Foreign {

@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::learner::{Counts, Learner};
 use crate::checkpoint::{Checkpoint, Fresh, StateDict, Weights};
 use crate::config::{InitialWeights, TrainSettings};
+use crate::models::Request;
 use crate::nn::{Drops, Initializer, Trainable};
 use crate::ops::Isa;
 use crate::optim::{Ema, Groups};
@@ -16,24 +17,20 @@ use crate::optim::{Ema, Groups};
 /// The learner at the beginning of a run, and what its user should know of it.
 pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec<String>)> {
     let model = &settings.model;
-    let architecture = model.variant.architecture(&model.request(classes))?;
     let isa = Isa::of(settings.amp);
     let (mean, std) = (settings.evaluation.mean, settings.evaluation.std);
+    let held = match &model.weights {
+        InitialWeights::Random => None,
+        InitialWeights::Exact { file, use_ema } | InitialWeights::Pretrained { file, use_ema } => {
+            Some(weights(file, *use_ema)?)
+        }
+    };
+    let request = model.request(classes);
+    let kwargs = held.as_ref().map_or(request.kwargs, |held| held.kwargs(model.variant, request.kwargs));
+    let architecture = model.variant.architecture(&Request { kwargs, ..request })?;
     let graph = architecture.graph;
-    let (mut trainable, remarks) = match &model.weights {
-        InitialWeights::Random => {
-            let fresh = Box::new(Initializer { seed: settings.seed });
-            let weights = VarBuilder::from_backend(fresh, DType::F32, Device::Cpu);
-            (Trainable::new(graph, &weights, &mean, &std, isa)?, Vec::new())
-        }
-        InitialWeights::Exact { file, use_ema } => {
-            let (weights, binding) = weights(file, *use_ema)?.builder(None);
-            let trainable = Trainable::new(graph, &weights, &mean, &std, isa)?;
-            binding.finish(model.variant.name)?;
-            (trainable, Vec::new())
-        }
-        InitialWeights::Pretrained { file, use_ema } => {
-            let held = weights(file, *use_ema)?;
+    let (mut trainable, remarks) = match (&model.weights, held) {
+        (InitialWeights::Pretrained { file, .. }, Some(held)) => {
             let other = held.num_classes().filter(|&held| held != classes);
             let fresh = other.map(|_| Fresh { prefix: held.layout().head_path().to_owned(), seed: settings.seed });
             let (weights, binding) = held.builder(fresh);
@@ -42,6 +39,17 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
             let remark =
                 |held| format!("{} tells {held} classes apart; the head for {classes} starts afresh", file.display());
             (trainable, other.map(remark).into_iter().collect())
+        }
+        (_, Some(held)) => {
+            let (weights, binding) = held.builder(None);
+            let trainable = Trainable::new(graph, &weights, &mean, &std, isa)?;
+            binding.finish(model.variant.name)?;
+            (trainable, Vec::new())
+        }
+        (_, None) => {
+            let fresh = Box::new(Initializer { seed: settings.seed });
+            let weights = VarBuilder::from_backend(fresh, DType::F32, Device::Cpu);
+            (Trainable::new(graph, &weights, &mean, &std, isa)?, Vec::new())
         }
     };
     trainable.set_checkpointing(model.grad_checkpointing);

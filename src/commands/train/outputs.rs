@@ -84,11 +84,12 @@ impl Outputs {
             ];
             events.scalars(learner.counts.updates, &scalars)?;
         }
-        let parameters = learner.trainable.graph().parameters();
+        let graph = learner.trainable.graph();
         let metric = validation.metric(settings.output.eval_metric);
-        let weights = TensorFile::weights(parameters, learner.best_values(), learner.counts.batches)?
+        let weights = TensorFile::weights(graph.parameters(), learner.best_values(), learner.counts.batches)?
             .note("model", settings.model.variant.name)
-            .note("num_classes", learner.trainable.graph().channels(learner.logits))
+            .norm_epsilon(graph.norm_epsilon())
+            .note("num_classes", graph.channels(learner.logits))
             .note("epoch", row.epoch)
             .note("top1", row.eval_top1);
         Ok(self.history.record(row.epoch, metric, &weights)?.is_best)

@@ -32,7 +32,9 @@ impl Graph {
             if let Some(DeviceConv { spec, weight, norm, .. }) = conv(&node.op)? {
                 let folded = match norm {
                     Some(norm) => {
-                        Some(fold(&get(norm.weight)?, &get(norm.bias)?, &get(norm.mean)?, &get(norm.variance)?))
+                        let [gamma, beta] = [get(norm.weight)?, get(norm.bias)?];
+                        let [mean, variance] = [get(norm.mean)?, get(norm.variance)?];
+                        Some(fold([&gamma, &beta, &mean, &variance], self.norm_epsilon()))
                     }
                     None => None,
                 };

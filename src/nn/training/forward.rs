@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, bail, ensure};
 
 use super::{Images, NORM_MOMENTUM, Record, Tape, Trainable};
-use crate::nn::graph::{Conv, NORM_EPSILON, Norm, Op};
+use crate::nn::graph::{Conv, Norm, Op};
 use crate::nn::profile::Part;
 use crate::ops::{
     Activation, BatchStatistics, Conv2d, Linear, Shape, SqueezeExcite, average_pool_2x2, batch_norm, batch_norm_into,
@@ -159,7 +159,7 @@ impl Trainable {
             values.len() > channels,
             "batch norm cannot train on one value a channel: take a larger batch or a larger input"
         );
-        Ok(batch_statistics(values, channels, NORM_EPSILON))
+        Ok(batch_statistics(values, channels, self.graph.norm_epsilon()))
     }
 
     /// PyTorch's running statistics: of the variance, the unbiased one.
