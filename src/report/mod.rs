@@ -1,10 +1,13 @@
 //! What people and programs get to read: progress while a run lasts, tables, summaries and files at its end.
 
 mod curves;
+mod date;
+mod drawing;
 mod evaluation;
 mod predictions;
 mod progress;
 mod run_folder;
+mod scatter;
 mod steps;
 mod summary;
 mod table;
@@ -16,10 +19,12 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 
 pub use curves::curves;
+pub use date::utc;
 pub use evaluation::{EvaluationReport, SkippedImage, Timing};
 pub use predictions::Predictions;
 pub use progress::Progress;
 pub use run_folder::RunFolder;
+pub use scatter::{Cloud, Dot, scatter};
 pub use steps::{StepRow, Steps};
 pub use summary::{Summary, SummaryRow};
 pub use table::{Record, Table};

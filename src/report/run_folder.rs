@@ -3,10 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use super::date;
 use crate::atomic_file::AtomicFile;
 use crate::flat_yaml::{self, Settings};
 
@@ -71,31 +72,16 @@ impl RunFolder {
     /// timm's name for an experiment that has none: `20260131-235959-tresnet_m-224`, here in UTC.
     pub fn default_experiment(model: &str, input_size: usize, now: SystemTime) -> String {
         let name: String = model.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        let (year, month, day) = date(since / 86_400);
-        let (hour, minute, second) = (since / 3600 % 24, since / 60 % 60, since % 60);
-        let name = name.trim_end_matches('_');
-        format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{name}-{input_size}")
+        let time: String = date::utc(now).chars().filter(|c| *c != '-' && *c != ':').collect();
+        let time = time.replace('T', "-");
+        format!("{}-{}-{input_size}", time.trim_end_matches('Z'), name.trim_end_matches('_'))
     }
-}
-
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
-/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years that start in March, counted from the year 0, end with the leap day.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let months_since_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * months_since_march + 2) / 5 + 1;
-    let month = if months_since_march < 10 { months_since_march + 3 } else { months_since_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn a_folder_is_one_runs_until_the_run_is_gone() {

@@ -1,23 +1,19 @@
 //! The curves of a run as one SVG picture: losses, accuracies and learning rate over the epochs.
 
-mod axis;
 mod panel;
-mod svg;
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 
 use self::panel::{Panel, Series};
-use self::svg::Svg;
+use super::drawing::{BLUE, ORANGE, Svg};
 use super::steps::{self, StepRow, Steps};
 use super::summary::{self, Summary, SummaryRow};
 
 /// Points that a curve of steps is averaged to; more than this no screen shows.
 const MOST_POINTS: usize = 400;
 
-const BLUE: &str = "#2563eb";
-const ORANGE: &str = "#d9480f";
 const PALE_BLUE: &str = "#a5c3f7";
 const GREEN: &str = "#2b8a3e";
 

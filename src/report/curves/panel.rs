@@ -1,7 +1,6 @@
 //! A diagram with its axes, its legend and its curves.
 
-use super::axis::Axis;
-use super::svg::Svg;
+use crate::report::drawing::{Axis, Frame, Svg};
 
 /// Measures in pixels.
 pub const WIDTH: f64 = 860.0;
@@ -52,29 +51,15 @@ impl Panel {
         let (upper, lower) = (top + HEADING, top + HEIGHT - 12.0);
         let (from, to) = self.range();
         let (across, up) = (Axis::exactly(0.0, end, 12), Axis::around(from, to, 5));
-        let x = |value: f64| LEFT + across.place(value) * (WIDTH - LEFT - RIGHT);
-        let y = |value: f64| lower - up.place(value) * (lower - upper);
+        let frame = Frame { left: LEFT, right: WIDTH - RIGHT, upper, lower, across, up };
         svg.text((LEFT, top + 24.0), "heading", self.title);
-        for tick in up.ticks() {
-            svg.line((LEFT, y(tick)), (WIDTH - RIGHT, y(tick)), "grid");
-            svg.text((LEFT - 8.0, y(tick) + 4.0), "value", &up.label(tick));
-        }
-        for tick in across.ticks() {
-            svg.line((x(tick), lower), (x(tick), lower + 4.0), "axis");
-            if is_last {
-                svg.text((x(tick), lower + 18.0), "epoch", &across.label(tick));
-            }
-        }
-        svg.line((LEFT, lower), (WIDTH - RIGHT, lower), "axis");
-        if is_last {
-            svg.text(((LEFT + WIDTH - RIGHT) / 2.0, lower + 36.0), "epoch", "epoch");
-        }
+        frame.draw(svg, is_last.then_some("epoch"));
         if self.series.len() > 1 {
             self.legend(svg, top + 24.0);
         }
         svg.begin_clip((LEFT, upper - 2.0), (WIDTH - LEFT - RIGHT + 3.0, lower - upper + 4.0));
         for series in self.shown() {
-            let points = series.points.iter().map(|&(at, value)| (x(at), y(value))).collect::<Vec<_>>();
+            let points = series.points.iter().map(|&(at, value)| frame.place(at, value)).collect::<Vec<_>>();
             for run in points.split(|(_, y)| !y.is_finite()).filter(|run| !run.is_empty()) {
                 svg.curve(run, series.colour, if series.fine { 1.2 } else { 2.0 });
             }

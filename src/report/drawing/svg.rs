@@ -6,12 +6,12 @@ use std::fmt::Write;
 const STYLE: &str = "text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:#495057}\
 .title{font-size:17px;font-weight:600;fill:#212529}\
 .heading{font-size:14px;font-weight:600;fill:#212529}\
-.value{text-anchor:end}.epoch{text-anchor:middle}\
+.value{text-anchor:end}.across{text-anchor:middle}\
 .grid{stroke:#e9ecef}.axis{stroke:#868e96}\
 polyline{fill:none;stroke-linejoin:round;stroke-linecap:round}";
 
 /// A place in pixels, from the left and from the top.
-type Place = (f64, f64);
+pub type Place = (f64, f64);
 
 /// A picture under construction.
 pub struct Svg {
@@ -41,13 +41,15 @@ impl Svg {
     /// A line through the points, or a dot where there is one alone.
     pub fn curve(&mut self, points: &[Place], colour: &str, width: f64) {
         if let [(x, y)] = points {
-            let radius = width * 1.25;
-            self.add(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{colour}\"/>"));
-            return;
+            return self.dot((*x, *y), width * 1.25, colour);
         }
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let points = points.join(" ");
         self.add(format_args!("<polyline points=\"{points}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"));
+    }
+
+    pub fn dot(&mut self, (x, y): Place, radius: f64, colour: &str) {
+        self.add(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{colour}\"/>"));
     }
 
     /// What follows is shown inside the rectangle alone.
