@@ -5,6 +5,7 @@ mod inverted_residual;
 mod kwargs;
 pub mod mixnet;
 mod model;
+mod paper;
 pub mod resnet;
 pub mod torch_resnet;
 pub mod tresnet;
@@ -12,6 +13,7 @@ mod variant;
 
 pub use kwargs::{ModelKwargs, Shortcut};
 pub use model::{Model, Place};
+pub use paper::{PaperRow, paper_models, paper_row};
 pub use variant::{Architecture, Config, Published, Request, Variant};
 
 use anyhow::{Result, bail};
