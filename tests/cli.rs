@@ -2,6 +2,8 @@
 
 #[path = "cli/accuracy.rs"]
 mod accuracy;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/interruption.rs"]
 mod interruption;
 #[path = "cli/predictions.rs"]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
-pub use bench::{BenchArgs, BenchMode};
+pub use bench::{BenchArgs, BenchMode, BenchResultArgs};
 pub use infer::{
     InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag, TtaFlag,
 };
@@ -28,8 +28,8 @@ pub use train::{
 /// Results go to the standard output, everything else to the standard error. Long flags are also accepted with
 /// underscores (`--val_dir`).
 ///
-/// Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs were unreadable and are listed; 130
-/// interrupted and 143 terminated, after what was counted so far has been written.
+/// Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs were unreadable or some rows of a benchmark
+/// failed, and are listed; 130 interrupted and 143 terminated, after what was counted so far has been written.
 #[derive(Debug, Parser)]
 // A flag given again replaces what it was, as with argparse, so that a script can append to a line of flags.
 #[command(name = "tresnet", version, max_term_width = 110, propagate_version = true, args_override_self = true)]
@@ -97,6 +97,10 @@ pub struct ModelsArgs {
     /// Only names that contain this; `*` and `?` are wildcards over the whole name
     #[arg(value_name = "FILTER")]
     pub filter: Option<String>,
+    /// What else the networks are told, as name=value: small_images, width, shortcut (A, B, C or conv). Networks that
+    /// do not heed it are left out
+    #[arg(long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',')]
+    pub model_kwargs: Vec<String>,
     /// Form of the table
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: TableFormat,

@@ -19,6 +19,8 @@ pub enum Status {
     Done,
     /// Done, but some inputs could not be read; they have been named.
     SomeUnreadable,
+    /// Done, but some rows could not be measured; each says why.
+    SomeFailed,
     /// Asked to stop; what was counted so far has been written.
     Stopped(Signal),
 }
@@ -44,7 +46,7 @@ pub fn run(line: Cli) -> Result<Status> {
 pub fn exit_status(result: &Result<Status>) -> u8 {
     match result {
         Ok(Status::Done) => 0,
-        Ok(Status::SomeUnreadable) => 3,
+        Ok(Status::SomeUnreadable | Status::SomeFailed) => 3,
         Ok(Status::Stopped(signal)) => signal.exit_status(),
         Err(error) if error.is::<UsageError>() => 2,
         Err(_) => 1,
@@ -85,10 +87,11 @@ mod tests {
             Err(anyhow!("broken")),
             usage,
             Ok(Status::SomeUnreadable),
+            Ok(Status::SomeFailed),
             Ok(Status::Stopped(Signal::Interrupt)),
             Ok(Status::Stopped(Signal::Terminate)),
         ];
-        assert_eq!(statuses.map(|status| exit_status(&status)), [0, 1, 2, 3, 130, 143]);
+        assert_eq!(statuses.map(|status| exit_status(&status)), [0, 1, 2, 3, 3, 130, 143]);
     }
 
     #[test]

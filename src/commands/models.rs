@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::Status;
 use crate::cli::{ModelsArgs, UsageError};
-use crate::models::{self, Request, Variant};
+use crate::config::model_kwargs;
+use crate::models::{self, ModelKwargs, Request, Variant};
 use crate::report::{self, Record, Table};
 
 /// Channels of the published networks' images.
@@ -13,10 +14,24 @@ const RGB: usize = 3;
 
 pub fn run(args: &ModelsArgs) -> Result<Status> {
     let filter = args.filter.as_deref().unwrap_or("*");
-    let chosen: Vec<&Variant> = models::variants().filter(|variant| matches(variant, filter)).collect();
+    let kwargs = model_kwargs(&args.model_kwargs)?;
+    let mut chosen: Vec<&Variant> = models::variants().filter(|variant| matches(variant, filter)).collect();
     if chosen.is_empty() {
         // It names what comes nearest.
         models::find(filter).map_err(|error| UsageError(format!("{error:#}")))?;
+    }
+    if kwargs != ModelKwargs::default() {
+        let mut refusal = None;
+        chosen.retain(|variant| match variant.architecture(&request(variant, kwargs)) {
+            Ok(_) => true,
+            Err(error) => {
+                refusal = Some(error);
+                false
+            }
+        });
+        if let Some(error) = refusal.filter(|_| chosen.is_empty()) {
+            return Err(UsageError(format!("--model-kwargs: {error:#}")).into());
+        }
     }
     let mut table = Table::new(&[
         "model",
@@ -33,19 +48,25 @@ pub fn run(args: &ModelsArgs) -> Result<Status> {
         ">top-5",
     ]);
     for variant in chosen {
-        let (cells, record) = row(variant).with_context(|| format!("cannot describe {}", variant.name))?;
+        let (cells, record) = row(variant, kwargs).with_context(|| format!("cannot describe {}", variant.name))?;
         table.row(cells, record);
     }
     report::print(&table.render(args.format, |models| json!({ "models": models }))?)?;
     Ok(Status::Done)
 }
 
-fn row(variant: &Variant) -> Result<(Vec<String>, Record)> {
-    let graph = variant.architecture(&Request::new(variant.num_classes, RGB))?.graph;
+fn request(variant: &Variant, kwargs: ModelKwargs) -> Request {
+    Request { kwargs, ..Request::new(variant.num_classes, RGB) }
+}
+
+fn row(variant: &Variant, kwargs: ModelKwargs) -> Result<(Vec<String>, Record)> {
+    let graph = variant.architecture(&request(variant, kwargs))?.graph;
     let preprocessing = variant.preprocessing(variant.preset, variant.input_size);
     let gmacs = graph.macs(variant.input_size)? as f64 / 1e9;
     let activations = graph.activations(variant.input_size)?;
-    let (top1, top5) = variant.published.map(|published| (published.top1, published.top5)).unzip();
+    // What was published is of the network as its row says.
+    let published = variant.published.filter(|_| kwargs == ModelKwargs::default());
+    let (top1, top5) = published.map(|published| (published.top1, published.top5)).unzip();
     let (mean, std) = (triple(preprocessing.mean), triple(preprocessing.std));
     let cells = vec![
         variant.name.to_owned(),
@@ -151,7 +172,7 @@ mod tests {
     #[test]
     fn every_model_has_a_row() {
         for variant in models::variants() {
-            let (cells, record) = row(variant).unwrap();
+            let (cells, record) = row(variant, ModelKwargs::default()).unwrap();
             assert_eq!(cells.len(), 12);
             assert!(record["gmacs"].as_f64().is_some_and(|gmacs| gmacs > 0.0), "{}", variant.name);
             assert!(record["params"].is_u64());

@@ -18,7 +18,7 @@ use crate::ops::Isa;
 use crate::preprocessing::Interpolation;
 use crate::runtime::{DeviceRequest, DtypeRequest, Runtime, available_cores};
 
-pub use bench::{BenchSettings, Mode, Subject};
+pub use bench::{BatchSize, BenchSettings, Mode, Subject};
 pub use infer::{InferSettings, ResultSettings};
 pub use train::{
     AugmentationSettings, DataSettings, EmaSettings, EvalMetric, InitialWeights, ModelSettings, OptimizationSettings,
@@ -26,7 +26,7 @@ pub use train::{
 };
 
 /// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.
-const CPU_BATCH_SIZE: usize = 32;
+pub const CPU_BATCH_SIZE: usize = 32;
 
 /// Device and compute type from `--device`, `--dtype` and `--amp`.
 fn runtime(args: &RuntimeArgs) -> Result<Runtime> {
@@ -67,7 +67,10 @@ fn variant(name: &str) -> Result<&'static Variant> {
 }
 
 /// What `--model-kwargs` says.
-fn model_kwargs(words: &[String]) -> Result<ModelKwargs> {
+///
+/// # Errors
+/// A usage error where it cannot be meant.
+pub fn model_kwargs(words: &[String]) -> Result<ModelKwargs> {
     as_usage(ModelKwargs::parse(words.iter().map(String::as_str)).context("--model-kwargs"))
 }
 

@@ -1,10 +1,10 @@
-//! `models`, `inspect` and `bench`: tables for people and for programs.
+//! `models` and `inspect`: tables for people and for programs.
 
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::run::{command, digits_tar, sample, tresnet};
+use crate::run::{command, sample, tresnet};
 
 fn models(filter: &str) -> Vec<Value> {
     let json = tresnet(["models", filter, "--format=json"]).ended_with(0).json();
@@ -30,6 +30,19 @@ fn models_tell_the_facts_of_each_network() {
 fn a_filter_may_have_wildcards() {
     let names: Vec<Value> = models("resnet?6").into_iter().map(|row| row["model"].clone()).collect();
     assert_eq!(names, ["resnet56"]);
+}
+
+#[test]
+fn models_are_as_large_as_their_arguments_make_them_and_those_without_are_left_out() {
+    let listed = |filter: &str, kwargs: &str| {
+        let run = tresnet(["models", filter, "--format=json", "--model-kwargs", kwargs]).ended_with(0);
+        run.json()["models"].as_array().unwrap().clone()
+    };
+    let wide = &listed("resnet20", "width=2")[0];
+    assert!(wide["params"].as_u64().unwrap() > 3 * 272_474, "{wide}");
+    assert!(listed("res*", "width=2").iter().all(|row| row["family"] != "resnet" && row["published_top1"].is_null()));
+    let refused = tresnet(["models", "tresnet_m", "--model-kwargs", "width=2"]).ended_with(2);
+    assert!(refused.stderr.contains("--model-kwargs") && refused.stderr.contains("tresnet"), "{}", refused.stderr);
 }
 
 #[test]
@@ -64,32 +77,4 @@ fn inspect_lists_every_tensor_with_layout_and_metadata() {
     assert_eq!(tensors[0], stem);
     let table = tresnet(["inspect", file.to_str().unwrap()]).ended_with(0).stdout;
     assert!(table.contains("weights: 128 tensors of 274,063 elements, torch-resnet layout"), "{table}");
-}
-
-#[test]
-fn bench_gives_each_mode_its_figure_with_its_spread() {
-    let images = digits_tar();
-    let flags =
-        ["--models=resnet20", "--modes=infer,load,e2e,train", "-b=4", "--iters=3", "--warmup=1", "--format=json"];
-    let line = ["bench", "--val-dir", images.to_str().unwrap()].into_iter().chain(flags);
-    let json = tresnet(line).ended_with(0).json();
-    assert_eq!((&json["device"], &json["versions"]["tresnet"]), (&"cpu".into(), &env!("CARGO_PKG_VERSION").into()));
-    let row = &json["rows"][0];
-    assert_eq!((&row["model"], &row["params"], &row["infer_batch"]), (&"resnet20".into(), &272_474.into(), &4.into()));
-    for mode in ["infer", "load", "e2e", "train"] {
-        let number = |suffix: &str| row[format!("{mode}_img_per_sec{suffix}")].as_f64().unwrap();
-        assert!(0.0 < number("_min") && number("_min") <= number("") && number("") <= number("_max"), "{row}");
-        assert_eq!(number("_n"), 3.0);
-    }
-    assert!(row["train_batch"] == 4 && row["max_train_batch"].is_null(), "{row}");
-    assert!(["loading", "computing"].contains(&row["bottleneck"].as_str().unwrap()), "{row}");
-    assert!(cfg!(not(target_os = "linux")) || row["peak_memory_bytes"].as_u64().unwrap() > 1 << 20, "{row}");
-}
-
-#[test]
-fn bench_makes_its_own_images_and_names_the_bottleneck() {
-    let run =
-        tresnet(["bench", "--models=tresnet_m", "--modes=load,e2e", "-b=1", "--iters=1", "--warmup=0"]).ended_with(0);
-    assert!(run.stderr.contains("images: 256 synthetic JPEGs of 500x375"), "{}", run.stderr);
-    assert!(run.stdout.contains("tresnet_m: the bottleneck is "), "{}", run.stdout);
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::Bench;
+use super::trial::Trial;
 use crate::augment::evaluation::Evaluation as Transform;
-use crate::config::Subject;
 use crate::data::loader::{Batch, Loader, Options};
 use crate::data::source::Source;
 
@@ -19,10 +18,10 @@ pub struct Endless<'a> {
 }
 
 impl<'a> Endless<'a> {
-    pub fn new(bench: &Bench<'_>, subject: &Subject, source: &'a Arc<Source>) -> Result<Self> {
-        let transform = Transform::new(&subject.preprocessing)?;
-        let batch_size = bench.settings.batch_size.min(source.len());
-        let options = Options::new(batch_size, bench.settings.workers);
+    pub fn new(trial: &Trial<'_>, source: &'a Arc<Source>) -> Result<Self> {
+        let transform = Transform::new(&trial.subject.preprocessing)?;
+        let batch_size = trial.batch_size.min(source.len());
+        let options = Options::new(batch_size, trial.settings.workers);
         let loader = Loader::new(Arc::clone(source), transform, options.clone())?;
         Ok(Self { source, transform, options, loader })
     }

@@ -3,16 +3,14 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
-use super::Bench;
-use super::measure::Figure;
-use crate::config::Subject;
-use crate::models::Model;
+use super::trial::Trial;
 
-pub fn measure(bench: &Bench<'_>, subject: &Subject, model: &Model) -> Result<Figure> {
-    let (batch, side, channels) = (bench.settings.batch_size, subject.preprocessing.input_size, model.in_chans());
+pub fn measure(trial: &Trial<'_>) -> Result<Vec<f64>> {
+    let model = trial.model()?;
+    let (batch, side, channels) = (trial.batch_size, trial.subject.preprocessing.input_size, model.in_chans());
     let pixels = noise(batch * side * side * channels);
-    let images = Tensor::from_vec(pixels, (batch, side, side, channels), &bench.settings.runtime.device)?;
-    bench.time(|| {
+    let images = Tensor::from_vec(pixels, (batch, side, side, channels), &trial.settings.runtime.device)?;
+    trial.time(|| {
         // Reading the logits back ends the computation on any device.
         let logits = model.forward(&images)?.to_vec2::<f32>()?;
         Ok(logits.len())

@@ -1,16 +1,15 @@
 //! Decoding and preprocessing alone.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 
-use super::Bench;
 use super::images::Endless;
-use super::measure::Figure;
-use crate::config::Subject;
-use crate::data::source::Source;
+use super::trial::Trial;
 
-pub fn measure(bench: &Bench<'_>, subject: &Subject, source: &Arc<Source>) -> Result<Figure> {
-    let mut batches = Endless::new(bench, subject, source)?;
-    bench.time(|| Ok(batches.next()?.size))
+/// Batches to a measurement: of a single one some threads may have been ready before it was asked for.
+const BATCHES: usize = 8;
+
+pub fn measure(trial: &Trial<'_>) -> Result<Vec<f64>> {
+    let source = trial.images()?;
+    let mut batches = Endless::new(trial, &source)?;
+    trial.time(|| (0..BATCHES).map(|_| Ok(batches.next()?.size)).sum())
 }

@@ -22,7 +22,8 @@ const PATIENCE: usize = 5;
 
 impl Figure {
     /// Of at least one speed.
-    fn of(mut speeds: Vec<f64>) -> Self {
+    pub fn of(speeds: &[f64]) -> Self {
+        let mut speeds = speeds.to_vec();
         speeds.sort_by(f64::total_cmp);
         let n = speeds.len();
         let at = |place: usize| speeds.get(place).copied().unwrap_or(f64::NAN);
@@ -40,13 +41,14 @@ impl fmt::Display for Figure {
 }
 
 /// Runs `batch`, which returns how many images it was: at least `warmup` times unmeasured, until two in a row take
-/// times within 10 %, then `iters` times measured. An interruption ends it after the next measurement.
+/// times within 10 %, then `iters` times measured. Returns the images per second of each measurement. An interruption
+/// ends it after the next one.
 pub fn time(
     warmup: usize,
     iters: usize,
     interrupted: impl Fn() -> bool,
     mut batch: impl FnMut() -> Result<usize>,
-) -> Result<Figure> {
+) -> Result<Vec<f64>> {
     let mut speed = || -> Result<f64> {
         let started = Instant::now();
         let images = batch()?;
@@ -68,7 +70,7 @@ pub fn time(
             break;
         }
     }
-    Ok(Figure::of(speeds))
+    Ok(speeds)
 }
 
 #[cfg(test)]
@@ -78,9 +80,9 @@ mod tests {
 
     #[test]
     fn the_median_stands_between_the_extremes() {
-        assert_eq!(Figure::of(vec![3.0, 1.0, 2.0]), Figure { median: 2.0, min: 1.0, max: 3.0, n: 3 });
-        assert_eq!(Figure::of(vec![4.0, 1.0, 2.0, 3.0]), Figure { median: 2.5, min: 1.0, max: 4.0, n: 4 });
-        assert_eq!(Figure::of(vec![7.0]).to_string(), "7.0 (7.0 to 7.0, n=1)");
+        assert_eq!(Figure::of(&[3.0, 1.0, 2.0]), Figure { median: 2.0, min: 1.0, max: 3.0, n: 3 });
+        assert_eq!(Figure::of(&[4.0, 1.0, 2.0, 3.0]), Figure { median: 2.5, min: 1.0, max: 4.0, n: 4 });
+        assert_eq!(Figure::of(&[7.0]).to_string(), "7.0 (7.0 to 7.0, n=1)");
     }
 
     #[test]
@@ -93,8 +95,8 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(millis));
             Ok(1)
         };
-        let figure = time(2, 3, || false, batch).unwrap();
-        assert_eq!(figure.n, 3);
+        let speeds = time(2, 3, || false, batch).unwrap();
+        assert_eq!(speeds.len(), 3);
         assert!((9..=13).contains(&runs.get()), "{}", runs.get());
     }
 
@@ -105,7 +107,7 @@ mod tests {
             runs.set(runs.get() + 1);
             Ok(4)
         };
-        let figure = time(3, 100, || true, batch).unwrap();
-        assert_eq!((figure.n, runs.get()), (1, 2));
+        let speeds = time(3, 100, || true, batch).unwrap();
+        assert_eq!((speeds.len(), runs.get()), (1, 2));
     }
 }

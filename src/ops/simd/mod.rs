@@ -49,6 +49,17 @@ impl Isa {
         Self::bf16().filter(|_| bf16).unwrap_or_else(Self::detect)
     }
 
+    /// As processors' makers call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Neon => "NEON",
+            Self::Portable => "portable",
+            Self::Avx512Bf16 => "AVX-512 BF16",
+        }
+    }
+
     /// The set for what must not be rounded to bf16.
     pub fn exact(self) -> Self {
         match self {

@@ -5,13 +5,13 @@ mod print;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 
 use super::infer::noise;
 use super::step::Step;
 use crate::commands::Status;
-use crate::config::{BenchSettings, Mode, Subject};
+use crate::config::{BatchSize, BenchSettings, Mode, Subject};
 use crate::create::{ModelOptions, create_model};
 use crate::interrupt::Interrupt;
 use crate::models::Request;
@@ -64,18 +64,22 @@ struct Profiling<'a> {
 }
 
 impl Profiling<'_> {
-    fn shape(&self) -> Shape {
+    fn shape(&self, mode: Mode) -> Result<Shape> {
         let side = self.subject.preprocessing.input_size;
-        Shape::new(self.settings.batch_size, side, side, super::RGB)
+        let asked = if mode == Mode::Train { self.settings.train_batch_size } else { self.settings.batch_size };
+        let BatchSize::Images(batch) = asked else { bail!("--profile takes a number of images as --batch-size") };
+        Ok(Shape::new(batch, side, side, super::RGB))
     }
 
     fn infer(&self) -> Result<Profile> {
         let bf16 = self.settings.runtime.dtype == DType::BF16;
-        let options = ModelOptions { bf16, cuda: self.settings.runtime.cuda, ..ModelOptions::default() };
+        let (cuda, kwargs) = (self.settings.runtime.cuda, self.settings.kwargs);
+        let options = ModelOptions { bf16, cuda, kwargs, ..ModelOptions::default() };
         let model = create_model(self.subject.variant.name, &options)?;
-        let Shape { batch, height, width, channels } = self.shape();
+        let shape = self.shape(Mode::Infer)?;
+        let Shape { batch, height, width, channels } = shape;
         let device = &self.settings.runtime.device;
-        let images = Tensor::from_vec(noise(self.shape().len()), (batch, height, width, channels), device)?;
+        let images = Tensor::from_vec(noise(shape.len()), (batch, height, width, channels), device)?;
         self.profile(Mode::Infer, |recorder| {
             let started = Instant::now();
             model.forward_recorded(&images, recorder)?;
@@ -85,8 +89,9 @@ impl Profiling<'_> {
 
     fn train(&self) -> Result<Profile> {
         let variant = self.subject.variant;
-        let architecture = variant.architecture(&Request::new(variant.num_classes, super::RGB))?;
-        let mut step = Step::new(variant, architecture, self.shape(), self.isa)?;
+        let architecture = variant
+            .architecture(&Request { kwargs: self.settings.kwargs, ..Request::new(variant.num_classes, super::RGB) })?;
+        let mut step = Step::new(variant, architecture, self.shape(Mode::Train)?, self.isa)?;
         let parameters = step.network.graph().param_count() as u64;
         self.profile(Mode::Train, |recorder| {
             let started = Instant::now();
@@ -136,7 +141,7 @@ impl Profiling<'_> {
                 (elapsed, ops) = next;
             }
         }
-        let Shape { batch: batch_size, height: input_size, .. } = self.shape();
+        let Shape { batch: batch_size, height: input_size, .. } = self.shape(mode)?;
         Ok(Profile { model: self.subject.variant.name, mode, input_size, batch_size, batches, elapsed, ops })
     }
 }
