@@ -42,6 +42,11 @@ impl Interrupt {
         }
     }
 
+    /// Asks the run to stop as this signal would.
+    pub fn raise(&self, signal: Signal) {
+        self.signal.store(signal.number(), Ordering::Relaxed);
+    }
+
     #[cfg(unix)]
     fn register(&self) -> std::io::Result<()> {
         use signal_hook::flag;
@@ -100,7 +105,7 @@ mod tests {
     fn nothing_has_come_at_first_and_a_number_names_its_signal() {
         let interrupt = Interrupt::default();
         assert_eq!(interrupt.received(), None);
-        interrupt.signal.store(15, Ordering::Relaxed);
+        interrupt.raise(Signal::Terminate);
         assert_eq!(interrupt.received(), Some(Signal::Terminate));
     }
 }

@@ -80,7 +80,7 @@ pub struct BenchResultArgs {
     #[arg(long, value_name = "FILE.json")]
     pub results_file: Option<PathBuf>,
     /// Print each figure's ratio to the latest run in this file that has the row. A speed has moved where the ranges
-    /// of both runs, of at least three measurements each, have nothing in common; a batch or memory from 2 % on
+    /// of both runs, of at least three measurements each, have nothing in common; a batch or memory from 5 % on
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,
     /// Beside the rows of the TResNet paper its own figures: speeds and largest training batch on a V100 in mixed

@@ -83,3 +83,19 @@ fn a_second_signal_ends_the_run_at_once() {
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!((child.wait().unwrap().code(), stdout.as_str()), (Some(130), ""));
 }
+
+#[test]
+fn an_interrupted_benchmark_prints_what_was_measured_so_far() {
+    let line = ["bench", "--models=resnet20,resnet56", "--iters=1000000", "-b=1", "--format=json"];
+    let mut child = command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    wait_for(&mut stderr, |line| line.starts_with("dtype: "));
+    std::thread::sleep(Duration::from_millis(500));
+    send("TERM", &child);
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{stdout}");
+    let run: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let rows = run["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["model"] == "resnet20" && row["error"].is_null()), "{stdout}");
+}

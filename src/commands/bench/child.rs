@@ -1,7 +1,7 @@
 //! Each row and mode in a process of its own: what ends that process, be it the kernel's hand, leaves this one standing.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::memory;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Signal};
 
 /// How often the process is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -44,8 +44,19 @@ pub enum End {
 /// Where it cannot be started.
 pub fn run(line: &[OsString], limit: Option<u64>, interrupt: &Interrupt) -> Result<End> {
     let mut command = Command::new(program()?);
-    command.args(line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(line).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     watch(command, limit, interrupt)
+}
+
+/// In the child: asks it to stop once nobody holds the other end of its standard input, be it that the run was
+/// interrupted or that the parent has died.
+pub fn until_left_alone(interrupt: &Interrupt) {
+    let interrupt = interrupt.clone();
+    thread::spawn(move || {
+        // Nothing is ever sent; an error is an end too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        interrupt.raise(Signal::Terminate);
+    });
 }
 
 /// The file of this process, also where another has taken its name since.
@@ -69,6 +80,8 @@ fn watch(mut command: Command, limit: Option<u64>, interrupt: &Interrupt) -> Res
         let held = limit.and_then(|limit| memory::resident(child.id()).filter(|&held| held > limit));
         if interrupt.received().is_some() && interrupted.is_none() {
             interrupted = Some(Instant::now());
+            // It ends its measurement and prints what it has: see `until_left_alone`.
+            drop(child.stdin.take());
         }
         let end = match (held, interrupted) {
             (Some(_), _) => Some(End::OutOfMemory),

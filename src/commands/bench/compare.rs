@@ -24,8 +24,8 @@ const AMOUNTS: [(&str, Option<&str>); 4] = [
     ("infer_peak_memory_bytes", Some("infer_batch")),
     ("train_peak_memory_bytes", Some("train_batch")),
 ];
-/// The share from which on amounts differ: batches are sought to 1 %.
-const NOTABLE: f64 = 0.02 + 1e-9;
+/// The share from which on amounts differ: batches are sought to 2 %, and either run may have missed by so much.
+const NOTABLE: f64 = 0.05;
 /// Ranges of fewer measurements say nothing.
 const ENOUGH: u64 = 3;
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_and_memory_have_moved_from_two_per_cent_on() {
+    fn batches_and_memory_have_moved_from_five_per_cent_on() {
         let old = run("then", &[row("m", [1.0; 3], 5)]);
         let verdict = |batch: u64| {
             let mut new = row("m", [1.0; 3], 5);
@@ -255,7 +255,7 @@ mod tests {
             let comparison = compared(std::slice::from_ref(&old), new);
             comparison.lines.iter().find(|line| line.key == "max_train_batch").unwrap().verdict
         };
-        assert_eq!([102, 103, 97].map(verdict), [Verdict::WithinNoise, Verdict::More, Verdict::Less]);
+        assert_eq!([104, 106, 94].map(verdict), [Verdict::WithinNoise, Verdict::More, Verdict::Less]);
     }
 
     #[test]

@@ -48,8 +48,7 @@ pub fn run(args: BenchArgs, quiet: bool) -> Result<Status> {
     let settings = BenchSettings::resolve(args)?;
     let interrupt = Interrupt::listen()?;
     if settings.alone {
-        trial::run(&settings, &interrupt)?;
-        return Ok(interrupt.received().map_or(Status::Done, Status::Stopped));
+        return trial::run(&settings, &interrupt).map(|()| Status::Done);
     }
     // What is wrong with a file is found out before anything is measured.
     let old = settings.compare.as_deref().map(history::read).transpose()?;

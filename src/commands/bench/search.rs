@@ -18,12 +18,16 @@ pub enum Trial {
 
 /// The first batch that is tried. Smaller ones tell less: what a network takes for itself outweighs the images.
 const FIRST: usize = 8;
-/// The line through two small batches is trusted as far as so many times the larger.
+/// The line is trusted as far as so many times the largest batch, where most of that one's memory was the images',
+/// and not as far where it was the network's own: then the line may yet turn out to be steeper.
 const REACH: usize = 32;
-/// Answers are sought to one part in so many; a batch that is smaller than this, to the image.
+const NEAR: usize = 4;
+/// A trial takes one part in so many less than the line gives: nearly as much, and it fits sooner.
 const PARTS: usize = 100;
+/// One part in so many more is not worth another trial.
+const GAIN: usize = 50;
 
-/// The largest batch, up to `most`, that `trial` finds to take at most `limit` bytes; at worst 1 in 100 below what the
+/// The largest batch, up to `most`, that `trial` finds to take at most `limit` bytes; at worst 1 in 50 below what the
 /// line through the trials says. `None`: not even one image fits. Where the line says that `most` takes less than half
 /// of the limit, `most` is the answer untried.
 ///
@@ -44,8 +48,8 @@ pub fn largest(limit: u64, most: usize, mut trial: impl FnMut(usize) -> Result<T
             None if fitted.is_empty() => FIRST,
             None => 2 * largest,
             Some(line) => {
-                let meets = line.meets(limit as f64).min((REACH * largest) as f64) as usize;
-                // A little less is nearly as much and fits sooner.
+                let reach = if line.is_of_images() { REACH } else { NEAR };
+                let meets = line.meets(limit as f64).min((reach * largest) as f64) as usize;
                 meets - meets / PARTS
             }
         };
@@ -59,8 +63,8 @@ pub fn largest(limit: u64, most: usize, mut trial: impl FnMut(usize) -> Result<T
             back *= 2;
             too_large - (too_large / PARTS * back).clamp(1, (too_large - largest).div_ceil(2))
         };
-        // Nothing is left between the bounds, or nothing that the line would give.
-        if next <= largest {
+        // Nothing is left between the bounds, or nothing that the line would give, or too little.
+        if next <= largest || (next - largest) * GAIN <= largest {
             return Ok((largest > 0).then_some(largest));
         }
         match trial(next)? {
@@ -87,6 +91,11 @@ impl Line {
         let (batch, bytes) = (last.0 as f64, last.1 as f64);
         let slope = (bytes - before.1 as f64) / (batch - before.0 as f64);
         (slope > 0.0).then_some(Self { batch, bytes, slope })
+    }
+
+    /// Whether at least half of the memory grows with the batch.
+    fn is_of_images(self) -> bool {
+        self.slope * self.batch >= self.bytes / 2.0
     }
 
     fn at(self, batch: usize) -> f64 {
@@ -121,6 +130,9 @@ mod tests {
         assert_eq!(found, Some(296));
         let (found, _) = searched(1000, 65_536, |batch| 100 + 12 * batch as u64);
         assert_eq!(found, Some(75), "a small answer is exact");
+        // Most of the memory is the network's own: the line is trusted step by step.
+        let (found, tried) = searched(2000, 65_536, |batch| 190 + batch as u64);
+        assert_eq!((found, tried), (Some(1792), vec![8, 16, 64, 254, 1792]));
     }
 
     #[test]

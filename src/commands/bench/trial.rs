@@ -3,16 +3,14 @@
 use anyhow::{Context, Result};
 use candle_core::DType;
 
-use super::child::Outcome;
-use super::{end_to_end, infer, load, memory, train};
+use super::child::{self, Outcome};
+use super::{end_to_end, infer, load, measure, memory, train};
 use crate::config::{BatchSize, BenchSettings, Mode, Subject};
 use crate::create::{ModelOptions, create_model};
 use crate::data::source;
 use crate::interrupt::Interrupt;
 use crate::models::{Model, Request};
 use crate::report;
-
-use super::measure;
 
 /// What is measured, and how.
 pub struct Trial<'a> {
@@ -27,6 +25,7 @@ pub struct Trial<'a> {
 /// # Errors
 /// Where nothing can be printed; what fails in the measurement is part of the outcome.
 pub fn run(settings: &BenchSettings, interrupt: &Interrupt) -> Result<()> {
+    child::until_left_alone(interrupt);
     let outcome = match (settings.subjects.first(), settings.modes.first(), settings.batch_size) {
         (Some(subject), Some(&mode), BatchSize::Images(batch_size)) => {
             Trial { settings, subject, batch_size, interrupt }.outcome(mode)
