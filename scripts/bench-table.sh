@@ -2,7 +2,7 @@
 # The paper's table on this machine: speeds in evaluation and training, the largest training batch within 16 GiB, and the
 # plot of accuracy against speed, with the paper's own V100 figures beside. About nine minutes on two free cores, five of
 # them for one step of each network with a batch that fills the memory.
-#   scripts/bench-table.sh [NAME [FLAGS OF tresnet bench]]     writes bench/results/NAME.json, .md and .svg
+#   [MODELS=NAMES] scripts/bench-table.sh [NAME [FLAGS OF tresnet bench]]     writes bench/results/NAME.json, .md and .svg
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -12,7 +12,7 @@ results=bench/results
 mkdir -p "$results"
 name=${1:-paper-cpu}
 shift $(($# > 0 ? 1 : 0))
-set -- bench --models paper --modes infer,train --batch-size 8 --train-batch-size 16 --memory-limit 16 --warmup 1 \
+set -- bench --models "${MODELS:-paper}" --modes infer,train --batch-size 8 --train-batch-size 16 --memory-limit 16 --warmup 1 \
     --iters 2 --repeats 2 --published "$@"
 table=$("$release/tresnet" "$@" --results-file "$results/$name.json" --plot "$results/$name.svg" --format md)
 facts=$(tac "$results/$name.json" | sed -n 's/^      "\(date\|processor\|instructions\|cores\)": "\{0,1\}\([^",]*\)"\{0,1\},$/- \1: \2/p' | head -n 4)
