@@ -14,7 +14,7 @@ from pathlib import Path
 
 FORWARD = Path(__file__).with_name("forward.py")
 TRAIN = Path(__file__).with_name("train.py")
-CONTESTANTS = ["tresnet", "tresnet-bf16", "onnxruntime", "eager", "eager-channels-last", "compiled", "eager-bf16"]
+CONTESTANTS = ["tresnet", "tresnet-bf16", "onnxruntime", "eager", "eager-channels-last", "compiled", "eager-bf16", "compiled-bf16"]
 
 
 def exported(args: argparse.Namespace) -> Path:

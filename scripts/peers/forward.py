@@ -1,12 +1,13 @@
-"""Times one peer's forward pass of one network on the CPU, f32, and prints one JSON object.
+"""Times one peer's forward pass of one network on the CPU and prints one JSON object.
 
     python scripts/peers/forward.py --model tresnet_m --export target/tresnet_m.onnx
     python scripts/peers/forward.py --model tresnet_m --batch-size 8 --engine onnxruntime --onnx target/tresnet_m.onnx
     python scripts/peers/forward.py --model tresnet_m --batch-size 8 --engine eager
 
-Engines: `onnxruntime`, `eager` and `eager-channels-last` (PyTorch), `compiled` (PyTorch, channels last, frozen). The
-ONNX file is exported by a process of its own, so that a measurement's memory is the engine's alone. Weights come from
-the fixtures' formula: at timm's initial values every residual branch is zero.
+Engines: `onnxruntime`, `eager` and `eager-channels-last` (PyTorch), `compiled` (PyTorch, channels last, frozen), all in
+f32; `eager-bf16` and `compiled-bf16`, channels last with weights and images in bf16, the latter frozen. The ONNX file is
+exported by a process of its own, so that a measurement's memory is the engine's alone. Weights come from the fixtures'
+formula: at timm's initial values every residual branch is zero.
 """
 
 import argparse
@@ -65,7 +66,9 @@ def torch_step(args: argparse.Namespace, images: np.ndarray) -> Callable[[], obj
     if args.engine != "eager":
         model = model.to(memory_format=torch.channels_last)
         batch = batch.to(memory_format=torch.channels_last)
-    if args.engine == "compiled":
+    if args.engine.endswith("bf16"):
+        model, batch = model.to(torch.bfloat16), batch.to(torch.bfloat16)
+    if args.engine.startswith("compiled"):
         import torch._inductor.config
 
         torch._inductor.config.freezing = True
@@ -80,7 +83,7 @@ def torch_step(args: argparse.Namespace, images: np.ndarray) -> Callable[[], obj
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    engines = ["onnxruntime", "eager", "eager-channels-last", "compiled"]
+    engines = ["onnxruntime", "eager", "eager-channels-last", "compiled", "eager-bf16", "compiled-bf16"]
     parser.add_argument("--engine", choices=engines, default="eager")
     parser.add_argument("--model", default="tresnet_m")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -1,15 +1,15 @@
 //! Numbers in pairs of bf16, as the processors that multiply bf16 want them: two neighbours of a sum in one 32-bit
 //! word, the first in the low half.
 
-use half::bf16;
 use rayon::prelude::*;
 
 use super::simd::vectorized;
 
 /// Two numbers, rounded to nearest even. The word travels as an f32 of the same bits, since sums and products then
 /// share one kernel; nobody reads it as a number.
+#[inline(always)]
 pub(super) fn pair(low: f32, high: f32) -> f32 {
-    f32::from_bits(u32::from(bf16::from_f32(low).to_bits()) | u32::from(bf16::from_f32(high).to_bits()) << 16)
+    f32::from_bits(round(low) | round(high) << 16)
 }
 
 /// `[pixels][channels]` f32 as `[pixels][channels / 2, rounded up]` pairs; an odd last channel is paired with zero.
@@ -30,7 +30,7 @@ vectorized! {
         for (pixel, out) in values.chunks_exact(channels).zip(out.chunks_exact_mut(words)) {
             let (two, odd) = pixel.as_chunks::<2>();
             for (&[low, high], out) in two.iter().zip(out.iter_mut()) {
-                *out = f32::from_bits(round(low) | round(high) << 16);
+                *out = pair(low, high);
             }
             if let ([last], Some(out)) = (odd, out.last_mut()) {
                 *out = f32::from_bits(round(*last));
@@ -50,6 +50,8 @@ fn round(value: f32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) fn pack(
             panels.into_iter().map(move |(kernel, first, channels)| (kernel, block.clone(), first, channels))
         })
         .collect();
-    let is_bf16 = isa == Isa::Avx512Bf16;
+    let is_bf16 = isa.is_bf16();
     let panels = all.into_par_iter().map(|(kernel, block, first, channels)| {
         let inputs = block.len() * group_inputs;
         let (words, first_input) = (in_words(inputs, is_bf16), sides.input.first + block.start * group_inputs);

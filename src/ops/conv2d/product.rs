@@ -70,7 +70,7 @@ impl Product {
     /// Packs a weight tensor. Each output channel is multiplied by its `scale` and then raised by its `shift`.
     pub fn pack(sides: &Sides, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>, isa: Isa) -> Self {
         let isa = sides.isa(isa);
-        let is_bf16 = isa == Isa::Avx512Bf16;
+        let is_bf16 = isa.is_bf16();
         let words = in_words(sides.input.of, is_bf16);
         let (set, panels) = pack(sides, weight, scale, shift, isa);
         Self {

@@ -60,6 +60,11 @@ impl Isa {
         }
     }
 
+    /// Whether products are of bf16.
+    pub fn is_bf16(self) -> bool {
+        self == Self::Avx512Bf16
+    }
+
     /// The set for what must not be rounded to bf16.
     pub fn exact(self) -> Self {
         match self {

@@ -30,10 +30,28 @@ avx512_lanes!(Bf16x32, |a, b, sum| _mm512_dpbf16_ps(sum, pairs(a), pairs(b)));
 lanes!(F32x8, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |a, b, c| fma
     _mm256_fmadd_ps(a, b, c), add _mm256_add_ps(a, b), mul _mm256_mul_ps(a, b), max _mm256_max_ps(a, b));
 
+impl F32x16 {
+    /// Rounds the first `count` lanes, all at most, to bf16, to nearest even. An odd count is made even with a zero.
+    ///
+    /// # Safety
+    /// The processor has AVX-512 BF16, and there is room for so many bf16; lanes beyond `count` are zero.
+    #[inline(always)]
+    pub unsafe fn store_bf16(self, to: *mut u16, count: usize) {
+        unsafe {
+            let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(self.0));
+            if count >= Self::LANES {
+                _mm256_storeu_si256(to.cast(), rounded);
+            } else {
+                _mm256_mask_storeu_epi16(to.cast(), first(count.next_multiple_of(2)), rounded);
+            }
+        }
+    }
+}
+
 /// A mask of the first `count` of 16 lanes.
 #[inline(always)]
 fn first(count: usize) -> __mmask16 {
-    (1u16 << count) - 1
+    ((1u32 << count) - 1) as u16
 }
 
 /// The same 64 bytes.

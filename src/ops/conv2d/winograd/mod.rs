@@ -18,9 +18,9 @@ pub(super) use self::gradient::weight_gradient;
 use self::tiling::Tiling;
 pub(super) use self::transform::Transforms;
 use self::transform::{Read, Write};
-use self::weights::Panel;
+use self::weights::{Panel, Source};
 use super::ConvSpec;
-use super::pack::Strides;
+use super::pack::{Strides, in_words};
 use super::product::{Operands, Pointers};
 use crate::ops::kernels::{KernelSet, Tile};
 use crate::ops::{Isa, Shape};
@@ -46,7 +46,6 @@ pub(super) fn transforms(spec: &ConvSpec, exact: bool, isa: Isa) -> Option<&'sta
     let (fewest, most) = (spec.in_channels.min(spec.out_channels), spec.in_channels.max(spec.out_channels));
     let suits = (spec.kernel, spec.stride, spec.padding) == (scheme::KERNEL, 1, 1)
         && spec.is_dense()
-        && isa != Isa::Avx512Bf16
         && fewest >= FEWEST_CHANNELS;
     suits.then(|| if exact || most > MOST_CHANNELS { Transforms::exact(isa) } else { Transforms::fast(isa) })
 }
@@ -54,6 +53,8 @@ pub(super) fn transforms(spec: &ConvSpec, exact: bool, isa: Isa) -> Option<&'sta
 /// Weights at the points.
 pub(super) struct Winograd {
     in_channels: usize,
+    /// Words of a tile's inputs at a point.
+    words: usize,
     out_channels: usize,
     set: &'static KernelSet,
     transforms: &'static Transforms,
@@ -77,10 +78,12 @@ impl Winograd {
     ) -> Self {
         let [out_channels, in_channels] = dims;
         let set = KernelSet::new(isa, out_channels);
-        let panels = weights::pack(transforms.size, set, dims, weight, strides, turned, scale);
+        let source = Source { weight, strides, turned, scale };
+        let panels = weights::pack(transforms.size, set, dims, &source, isa.is_bf16());
         let widest = panels.iter().map(|panel| panel.kernel.panel).max().unwrap_or_default();
         Self {
             in_channels,
+            words: in_words(in_channels, isa.is_bf16()),
             out_channels,
             set,
             transforms,
@@ -110,21 +113,21 @@ impl Winograd {
             let Some(last) = panels.last() else { return };
             let channels = panels[0].first_channel..last.first_channel + last.channels;
             SCRATCH.with_borrow_mut(|scratch| {
-                let len = size.points * tiles.len() * (self.in_channels + channels.len());
+                let len = size.points * tiles.len() * (self.words + channels.len());
                 if scratch.len() < len {
                     scratch.resize(len, 0.0);
                 }
-                let (points, sums) = scratch.split_at_mut(size.points * tiles.len() * self.in_channels);
-                let stride = tiles.len() * self.in_channels;
+                let (points, sums) = scratch.split_at_mut(size.points * tiles.len() * self.words);
+                let stride = tiles.len() * self.words;
                 for (at, tile) in tiles.clone().enumerate() {
                     let pixels = reads.inputs(tile).map(|pixel| match pixel {
                         Some(pixel) => input[pixel * self.in_channels..][..self.in_channels].as_ptr(),
                         None => self.zeros.as_ptr(),
                     });
-                    let out = points[at * self.in_channels..].as_mut_ptr();
+                    let out = points[at * self.words..].as_mut_ptr();
                     let read = Read { pixels, channels: self.in_channels, out, point_stride: stride };
                     // SAFETY: each pixel points to `in_channels` values; tile `at` of each of the points has room for
-                    // as many.
+                    // their words.
                     unsafe { (self.transforms.read)(&read) };
                 }
                 let sums = &mut sums[..size.points * tiles.len() * channels.len()];
@@ -150,7 +153,7 @@ impl Winograd {
         activation.bend_all(out);
     }
 
-    /// `sums[point][tile][channel]`, over the channels of `panels`, from `points[point][tile][in_channel]`.
+    /// `sums[point][tile][channel]`, over the channels of `panels`, from `points[point][tile][word]`.
     fn multiply(&self, panels: &[Panel], points: &[f32], tiles: usize, sums: &mut [f32]) {
         let rows = self.set.rows;
         let points_per_tile = self.transforms.size.points;
@@ -159,22 +162,22 @@ impl Winograd {
         for panel in panels {
             let width = panel.kernel.panel;
             for point in 0..points_per_tile {
-                let weights = &panel.weights[point * self.in_channels * width..][..self.in_channels * width];
+                let weights = &panel.weights[point * self.words * width..][..self.words * width];
                 for first in (0..tiles).step_by(rows) {
                     // Rows beyond the last tile repeat it; they are not written.
                     let tile = |row: usize| point * tiles + (first + row).min(tiles - 1);
                     inputs.clear();
-                    inputs.extend((0..rows).map(|row| points[tile(row) * self.in_channels..].as_ptr()));
+                    inputs.extend((0..rows).map(|row| points[tile(row) * self.words..].as_ptr()));
                     let offset = panel.first_channel - panels[0].first_channel;
                     let out = sums[(point * tiles + first) * channels + offset..].as_mut_ptr();
-                    // SAFETY: every input points to `in_channels` values, `weights` are as many rows of the panel's
+                    // SAFETY: every input points to `words` words, `weights` are as many rows of the panel's
                     // width; the sums have the panel's channels in each of the tiles from `first` on.
                     unsafe {
                         (panel.kernel.run)(&Tile {
                             taps: inputs.as_ptr(),
                             tap_count: 1,
                             first_input: 0,
-                            in_channels: self.in_channels,
+                            in_channels: self.words,
                             weights: weights.as_ptr(),
                             shift: self.zeros.as_ptr(),
                             last: false,
@@ -194,7 +197,7 @@ impl Winograd {
     /// Tiles in a block and groups of panels: blocks that fit the cache, and enough tasks for the threads.
     fn tasks(&self, tiles: usize) -> (usize, usize) {
         let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
-        let tile_bytes = self.transforms.size.points * (self.in_channels + self.out_channels) * size_of::<f32>();
+        let tile_bytes = self.transforms.size.points * (self.words + self.out_channels) * size_of::<f32>();
         let whole = |tiles: usize| tiles.next_multiple_of(self.set.rows);
         let fits = whole((BLOCK_BYTES / tile_bytes).max(FEWEST_TILES));
         let groups = wanted.div_ceil(tiles.div_ceil(fits).max(1)).min(self.panels.len()).max(1);

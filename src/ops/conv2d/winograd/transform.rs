@@ -10,12 +10,43 @@ use crate::ops::simd::{F32x8, F32x16};
 /// What stands for a pixel outside the map in [`Write::places`].
 pub(super) const OUTSIDE: usize = usize::MAX;
 
+/// How a tile's values at a point are kept for the kernels.
+trait Keep<V> {
+    /// Keeps the `count` values from `channel` on, `LANES` at most, of the tile whose words begin at `tile`.
+    ///
+    /// # Safety
+    /// There is room for them, and the processor has the instruction set.
+    unsafe fn keep(value: V, tile: *mut f32, channel: usize, count: usize);
+}
+
+/// A word a value.
+struct Whole;
+
+impl<V: Lanes> Keep<V> for Whole {
+    #[inline(always)]
+    unsafe fn keep(value: V, tile: *mut f32, channel: usize, count: usize) {
+        unsafe { store(value, tile.add(channel), count) }
+    }
+}
+
+/// A word two values, rounded to bf16; an odd last channel is paired with zero.
+#[cfg(target_arch = "x86_64")]
+struct Rounded;
+
+#[cfg(target_arch = "x86_64")]
+impl Keep<F32x16> for Rounded {
+    #[inline(always)]
+    unsafe fn keep(value: F32x16, tile: *mut f32, channel: usize, count: usize) {
+        unsafe { value.store_bf16(tile.cast::<u16>().add(channel), count) }
+    }
+}
+
 /// A tile's inputs on their way to its points.
 pub(in crate::ops::conv2d) struct Read {
     /// The pixels row by row, each of `channels` values; as many as the scheme's tile has.
     pub pixels: [*const f32; MOST_POINTS],
     pub channels: usize,
-    /// The first point's values; `point_stride` further lie the next one's.
+    /// The first point's words; `point_stride` further lie the next one's.
     pub out: *mut f32,
     pub point_stride: usize,
 }
@@ -53,12 +84,12 @@ pub(in crate::ops::conv2d) struct Transforms {
 }
 
 macro_rules! transforms {
-    ($module:ident, $vector:ty, $attribute:meta) => {
+    ($module:ident, $vector:ty, $keep:ty, $attribute:meta) => {
         mod $module {
             use super::*;
             #[$attribute]
             unsafe fn read<S: Scheme>(tile: &Read) {
-                unsafe { super::read::<S, $vector>(tile) }
+                unsafe { super::read::<S, $vector, $keep>(tile) }
             }
             #[$attribute]
             unsafe fn write<S: Scheme>(tile: &Write) {
@@ -78,19 +109,23 @@ macro_rules! transforms {
 }
 
 #[cfg(target_arch = "x86_64")]
-transforms!(avx512, F32x16, target_feature(enable = "avx512f"));
+transforms!(avx512, F32x16, Whole, target_feature(enable = "avx512f"));
 #[cfg(target_arch = "x86_64")]
-transforms!(avx2, F32x8, target_feature(enable = "avx2,fma"));
+transforms!(bf16, F32x16, Rounded, target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16"));
+#[cfg(target_arch = "x86_64")]
+transforms!(avx2, F32x8, Whole, target_feature(enable = "avx2,fma"));
 #[cfg(target_arch = "aarch64")]
-transforms!(neon, F32x4, target_feature(enable = "neon"));
-transforms!(portable, Array8, inline);
+transforms!(neon, F32x4, Whole, target_feature(enable = "neon"));
+transforms!(portable, Array8, Whole, inline);
 
 impl Transforms {
     /// F(2x2, 3x3) on an instruction set that the processor must have.
     pub fn exact(isa: Isa) -> &'static Self {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 => &avx512::EXACT,
+            Isa::Avx512 => &avx512::EXACT,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &bf16::EXACT,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2::EXACT,
             #[cfg(target_arch = "aarch64")]
@@ -103,7 +138,9 @@ impl Transforms {
     pub fn fast(isa: Isa) -> &'static Self {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 => &avx512::FAST,
+            Isa::Avx512 => &avx512::FAST,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &bf16::FAST,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2::FAST,
             #[cfg(target_arch = "aarch64")]
@@ -118,7 +155,7 @@ impl Transforms {
 /// # Safety
 /// As [`Transforms::read`], and the processor has the instruction set of `V`.
 #[inline(always)]
-unsafe fn read<S: Scheme, V: Lanes>(tile: &Read) {
+unsafe fn read<S: Scheme, V: Lanes, K: Keep<V>>(tile: &Read) {
     let side = S::SIZE.side;
     unsafe {
         for first in (0..tile.channels).step_by(V::LANES) {
@@ -135,7 +172,7 @@ unsafe fn read<S: Scheme, V: Lanes>(tile: &Read) {
             }
             for (row, half) in half.into_iter().enumerate().take(side) {
                 for (column, value) in S::input(half).into_iter().enumerate().take(side) {
-                    store(value, tile.out.add((row * side + column) * tile.point_stride + first), count);
+                    K::keep(value, tile.out.add((row * side + column) * tile.point_stride), first, count);
                 }
             }
         }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::scheme::{KERNEL, MOST_SIDE, Size};
-use crate::ops::conv2d::pack::{Strides, places};
+use super::scheme::{KERNEL, MOST_POINTS, MOST_SIDE, Size};
+use crate::ops::bf16::pair;
+use crate::ops::conv2d::pack::{Strides, in_words, places};
 use crate::ops::kernels::{Kernel, KernelSet};
 use crate::ops::vectorized;
 
@@ -17,37 +18,60 @@ pub(super) struct Panel {
     pub kernel: Kernel,
     pub first_channel: usize,
     pub channels: usize,
-    /// `[points][in_channels][kernel.panel]`, zero beyond `channels`.
+    /// `[points][words][kernel.panel]`, zero beyond `channels`.
     pub weights: Vec<f32>,
 }
 
-/// Packs a weight tensor, whose taps lie side by side; `turned` by half a turn, as the input's gradient wants them. Each
-/// output channel is multiplied by its `scale`.
+/// A weight tensor, whose taps lie side by side.
+pub(super) struct Source<'a> {
+    pub weight: &'a [f32],
+    pub strides: Strides,
+    /// By half a turn, as the input's gradient wants the kernels.
+    pub turned: bool,
+    /// What each output channel is multiplied by.
+    pub scale: Option<&'a [f32]>,
+}
+
+impl Source<'_> {
+    /// The kernels from an input channel to the `lanes` output channels from `first` on.
+    fn taps(&self, in_channel: usize, first: usize, lanes: usize) -> [[f32; LANES]; TAPS] {
+        let mut taps = [[0.0; LANES]; TAPS];
+        for (at, taps) in taps.iter_mut().enumerate() {
+            let tap = in_channel * self.strides.in_channel + if self.turned { TAPS - 1 - at } else { at };
+            for (channel, value) in (first..).zip(&mut taps[..lanes]) {
+                let factor = self.scale.map_or(1.0, |scale| scale[channel]);
+                *value = factor * self.weight[channel * self.strides.out_channel + tap];
+            }
+        }
+        taps
+    }
+}
+
+/// Packs weights, in bf16 pairs of input channels or whole.
 pub(super) fn pack(
     size: Size,
     set: &KernelSet,
     [out_channels, in_channels]: [usize; 2],
-    weight: &[f32],
-    strides: Strides,
-    turned: bool,
-    scale: Option<&[f32]>,
+    source: &Source,
+    is_bf16: bool,
 ) -> Vec<Panel> {
+    let words = in_words(in_channels, is_bf16);
     let panels = places(set, out_channels).into_par_iter().map(|(kernel, first_channel, channels)| {
         let width = kernel.panel;
-        let mut weights = vec![0.0; size.points * in_channels * width];
+        let mut weights = vec![0.0; size.points * words * width];
         for group in (0..channels).step_by(LANES) {
             let lanes = LANES.min(channels - group);
-            for in_channel in 0..in_channels {
-                let mut taps = [[0.0; LANES]; TAPS];
-                for (at, taps) in taps.iter_mut().enumerate() {
-                    let tap = in_channel * strides.in_channel + if turned { TAPS - 1 - at } else { at };
-                    for (channel, value) in (first_channel + group..).zip(&mut taps[..lanes]) {
-                        let factor = scale.map_or(1.0, |scale| scale[channel]);
-                        *value = factor * weight[channel * strides.out_channel + tap];
-                    }
+            let values =
+                |in_channel: usize| transform(size.kernel, &source.taps(in_channel, first_channel + group, lanes));
+            for word in 0..words {
+                let values = match is_bf16 {
+                    true if 2 * word + 1 < in_channels => paired(&values(2 * word), &values(2 * word + 1)),
+                    true => paired(&values(2 * word), &[[0.0; LANES]; MOST_POINTS]),
+                    false => values(word),
+                };
+                for (point, values) in values.iter().enumerate().take(size.points) {
+                    weights[(point * words + word) * width + group..][..lanes].copy_from_slice(&values[..lanes]);
                 }
-                let to = &mut weights[in_channel * width + group..];
-                transform(size.kernel, &taps, lanes, in_channels * width, to);
             }
         }
         Panel { kernel, first_channel, channels, weights }
@@ -56,8 +80,8 @@ pub(super) fn pack(
 }
 
 vectorized! {
-    /// `G g Gt`, written in steps of `stride` from one point to the next.
-    fn transform(g: &[[f32; KERNEL]], taps: &[[f32; LANES]; TAPS], lanes: usize, stride: usize, to: &mut [f32]) {
+    /// `G g Gt`; as many points as the scheme has.
+    fn transform(g: &[[f32; KERNEL]], taps: &[[f32; LANES]; TAPS]) -> [[f32; LANES]; MOST_POINTS] {
         let mut half = [[[0.0; LANES]; KERNEL]; MOST_SIDE];
         for (g, half) in g.iter().zip(&mut half) {
             for (column, half) in half.iter_mut().enumerate() {
@@ -66,15 +90,28 @@ vectorized! {
                 }
             }
         }
+        let mut values = [[0.0; LANES]; MOST_POINTS];
         let side = g.len();
         for (row, half) in half.iter().enumerate().take(side) {
             for (column, g) in g.iter().enumerate() {
-                let mut values = [0.0; LANES];
-                for (lane, value) in values.iter_mut().enumerate() {
+                for (lane, value) in values[row * side + column].iter_mut().enumerate() {
                     *value = g[0] * half[0][lane] + g[1] * half[1][lane] + g[2] * half[2][lane];
                 }
-                to[(row * side + column) * stride..][..lanes].copy_from_slice(&values[..lanes]);
             }
         }
+        values
+    }
+}
+
+vectorized! {
+    /// Both in one, rounded to bf16.
+    fn paired(low: &[[f32; LANES]; MOST_POINTS], high: &[[f32; LANES]; MOST_POINTS]) -> [[f32; LANES]; MOST_POINTS] {
+        let mut words = [[0.0; LANES]; MOST_POINTS];
+        for ((low, high), words) in low.iter().zip(high).zip(&mut words) {
+            for ((low, high), word) in low.iter().zip(high).zip(words) {
+                *word = pair(*low, *high);
+            }
+        }
+        words
     }
 }
