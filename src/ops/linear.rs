@@ -41,7 +41,7 @@ pub fn linear_gradient(
 ) -> Result<()> {
     let spec = spec(input.len() / batch, gradient.len() / batch);
     let shape = Shape::new(batch, 1, 1, spec.in_channels);
-    conv2d_weight_gradient(&spec, input, shape, gradient, out.weight, isa)?;
+    conv2d_weight_gradient(&spec, input, shape, gradient, out.weight, isa.exact())?;
     for row in gradient.chunks_exact(spec.out_channels) {
         for (bias, g) in out.bias.iter_mut().zip(row) {
             *bias += g;

@@ -8,6 +8,7 @@ mod backward;
 mod depthwise;
 mod filters;
 mod gather;
+mod level;
 mod outer;
 mod pack;
 mod padding;

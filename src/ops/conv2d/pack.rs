@@ -64,8 +64,10 @@ impl Sides {
         if self.groups == 1 { 1 } else { NARROWEST_BLOCK.div_ceil(self.group_outputs).min(self.groups) }
     }
 
-    /// Products of bf16 take input channels in pairs, which no block may begin in the middle of.
+    /// Products of bf16 take input channels in pairs, which no block may begin in the middle of; products of tiles take
+    /// whole pixels.
     pub fn isa(&self, isa: Isa) -> Isa {
+        let isa = if self.groups == 1 && self.group_inputs == self.input.of { isa } else { isa.without_tiles() };
         let odd_blocks = self.groups > 1 && !(self.groups_in_block() * self.group_inputs).is_multiple_of(2);
         if odd_blocks || !self.input.first.is_multiple_of(2) { isa.exact() } else { isa }
     }
@@ -80,7 +82,9 @@ pub(super) struct Panel {
     /// Words of an input pixel that these channels see.
     pub first_word: usize,
     pub words: usize,
-    /// `[taps][words][kernel.panel]`, zero beyond `channels`.
+    /// Words of a tap's weights: `words`, to a whole number of the kernels' steps.
+    pub rows: usize,
+    /// `[taps][rows][kernel.panel]`, zero beyond `channels` and `words`.
     pub weights: Vec<f32>,
     /// `[kernel.panel]`
     pub shift: Vec<f32>,
@@ -110,7 +114,8 @@ pub(super) fn pack(
     let panels = all.into_par_iter().map(|(kernel, block, first, channels)| {
         let inputs = block.len() * group_inputs;
         let (words, first_input) = (in_words(inputs, is_bf16), sides.input.first + block.start * group_inputs);
-        let mut weights = vec![0.0; taps * words * kernel.panel];
+        let rows = words.next_multiple_of(set.depth);
+        let mut weights = vec![0.0; taps * rows * kernel.panel];
         let mut shifts = vec![0.0; kernel.panel];
         for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
             let (group, output) = ((first + lane) / group_outputs, (first + lane) % group_outputs);
@@ -122,7 +127,7 @@ pub(super) fn pack(
                 let own = weight[from + tap..].iter().step_by(strides.in_channel).map(|value| factor * value);
                 // The block's other groups are zeros to this channel.
                 let row = std::iter::repeat_n(0.0, group * group_inputs).chain(own.take(group_inputs));
-                let to = &mut weights[tap * words * kernel.panel..][..words * kernel.panel];
+                let to = &mut weights[tap * rows * kernel.panel..][..words * kernel.panel];
                 write_lane(row, to.iter_mut().skip(lane).step_by(kernel.panel), is_bf16);
             }
         }
@@ -132,6 +137,7 @@ pub(super) fn pack(
             channels,
             first_word: if is_bf16 { first_input / 2 } else { first_input },
             words,
+            rows,
             weights,
             shift: shifts,
         }

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::Gather;
+use super::level::level;
 use super::pack::{Panel, Sides, in_words, pack};
 use crate::ops::bf16::pairs;
 use crate::ops::kernels::{KernelSet, Tile};
@@ -70,14 +71,13 @@ impl Product {
     /// Packs a weight tensor. Each output channel is multiplied by its `scale` and then raised by its `shift`.
     pub fn pack(sides: &Sides, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>, isa: Isa) -> Self {
         let isa = sides.isa(isa);
-        let is_bf16 = isa.is_bf16();
-        let words = in_words(sides.input.of, is_bf16);
+        let words = in_words(sides.input.of, isa.is_bf16());
         let (set, panels) = pack(sides, weight, scale, shift, isa);
         Self {
             taps: sides.taps,
             in_channels: sides.input.of,
             words,
-            is_bf16,
+            is_bf16: isa.is_bf16(),
             out_channels: sides.output.of,
             set,
             panels,
@@ -119,10 +119,15 @@ impl Product {
                     }));
                 }
             }
+            let mut copies = Vec::new();
+            if self.set.depth > 1 {
+                // SAFETY: each of `inputs` points to a pixel of the input, or to as many zeros.
+                unsafe { level(&mut inputs, self.set.rows, self.words, self.set.depth, &mut copies) };
+            }
             // SAFETY: `inputs` holds pointers to `words` values for exactly the block's tiles and taps; a task
             // writes the pixels of its tiles in the channels of its panels, and no two tasks share both.
             unsafe {
-                self.run_block(pointers, &inputs, pixels, block.clone(), panels, activation.slope());
+                self.set.ready(|| self.run_block(pointers, &inputs, pixels, block.clone(), panels, activation.slope()));
                 if activation.is_curved() {
                     self.bend(pointers, pixels, block, panels, activation);
                 }
@@ -155,7 +160,12 @@ impl Product {
     /// Tiles in a block and groups of panels: blocks that fit the cache, and enough tasks for the threads.
     fn tasks(&self, tiles: usize, in_pixels: usize) -> (usize, usize) {
         let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
-        let tile_bytes = (in_pixels * self.words * size_of::<f32>()).div_ceil(tiles.max(1));
+        let tile_values = match self.set.depth {
+            1 => (in_pixels * self.words).div_ceil(tiles.max(1)),
+            // Rows may have to be copied, tap by tap.
+            depth => self.taps * self.set.rows * self.words.next_multiple_of(depth),
+        };
+        let tile_bytes = tile_values * size_of::<f32>();
         let fits = (BLOCK_BYTES / tile_bytes.max(1)).max(1);
         // Few pixels and many channels: share out the panels before a block loses what it gains from its weights.
         let groups = wanted.div_ceil(tiles.div_ceil(fits).max(1)).min(self.panels.len()).max(1);
@@ -177,7 +187,7 @@ impl Product {
     ) {
         let rows = self.set.rows;
         for panel in panels {
-            let tap_values = panel.words * panel.kernel.panel;
+            let tap_values = panel.rows * panel.kernel.panel;
             let step = (WEIGHT_BYTES / size_of::<f32>() / tap_values).clamp(1, self.taps);
             for tap in (0..self.taps).step_by(step) {
                 for (index, tile) in block.clone().enumerate() {

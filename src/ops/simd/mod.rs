@@ -6,6 +6,8 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
+use super::kernels::has_amx;
 #[cfg(target_arch = "aarch64")]
 pub(super) use arm::F32x4;
 pub(super) use portable::Array8;
@@ -26,6 +28,8 @@ pub enum Isa {
     /// Products of bf16 pairs summed in f32, 16 lanes: inputs and weights are rounded to bf16. The sums of a weight's
     /// gradient, and linear layers, stay in f32.
     Avx512Bf16,
+    /// As [`Self::Avx512Bf16`], but dense convolutions multiply AMX's tiles.
+    AmxBf16,
 }
 
 impl Isa {
@@ -35,11 +39,14 @@ impl Isa {
         Self::available().first().copied().unwrap_or(Self::Portable)
     }
 
-    /// The set whose products are in bf16, where this processor has one.
+    /// The best set whose products are in bf16, where this processor has one.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512f") {
-            return Some(Self::Avx512Bf16);
+        if std::is_x86_feature_detected!("avx512bf16")
+            && std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vl")
+        {
+            return Some(if has_amx() { Self::AmxBf16 } else { Self::Avx512Bf16 });
         }
         None
     }
@@ -62,13 +69,21 @@ impl Isa {
 
     /// Whether products are of bf16.
     pub fn is_bf16(self) -> bool {
-        self == Self::Avx512Bf16
+        matches!(self, Self::Avx512Bf16 | Self::AmxBf16)
     }
 
     /// The set for what must not be rounded to bf16.
     pub fn exact(self) -> Self {
         match self {
-            Self::Avx512Bf16 => Self::Avx512,
+            Self::Avx512Bf16 | Self::AmxBf16 => Self::Avx512,
+            other => other,
+        }
+    }
+
+    /// The set for what is multiplied vector by vector, not tile by tile.
+    pub(super) fn without_tiles(self) -> Self {
+        match self {
+            Self::AmxBf16 => Self::Avx512Bf16,
             other => other,
         }
     }

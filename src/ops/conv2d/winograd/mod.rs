@@ -46,6 +46,8 @@ pub(super) fn transforms(spec: &ConvSpec, exact: bool, isa: Isa) -> Option<&'sta
     let (fewest, most) = (spec.in_channels.min(spec.out_channels), spec.in_channels.max(spec.out_channels));
     let suits = (spec.kernel, spec.stride, spec.padding) == (scheme::KERNEL, 1, 1)
         && spec.is_dense()
+        // Tiles of AMX take all products in less time than the transforms do.
+        && isa != Isa::AmxBf16
         && fewest >= FEWEST_CHANNELS;
     suits.then(|| if exact || most > MOST_CHANNELS { Transforms::exact(isa) } else { Transforms::fast(isa) })
 }

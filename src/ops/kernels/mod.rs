@@ -4,9 +4,15 @@
 //! The input is read through pointers, one a pixel and tap ("indirect convolution", Dukhan, arXiv 1907.02129): no
 //! im2col copy exists, and a tap that falls into the padding points at zeros.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+mod loops;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use self::amx::is_available as has_amx;
 #[cfg(target_arch = "aarch64")]
 use super::simd::F32x4;
-use super::simd::{Array8, Isa, Lanes};
+use super::simd::{Array8, Isa};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Bf16x32, F32x8, F32x16};
 
@@ -18,7 +24,7 @@ pub(super) struct Tile {
     pub tap_count: usize,
     pub first_input: usize,
     pub in_channels: usize,
-    /// `[taps][in_channels][panel]`
+    /// `[taps][in_channels][panel]`, each tap with zeros to a whole number of the set's steps.
     pub weights: *const f32,
     /// `[panel]`, what the sum starts from; null to go on from what `out` holds.
     pub shift: *const f32,
@@ -81,6 +87,8 @@ pub(super) struct OuterKernel {
 pub(super) struct KernelSet {
     pub rows: usize,
     pub lanes: usize,
+    /// Words of a sum that a step takes. Where it is not 1, a tap's rows lie evenly in memory and are whole steps long.
+    pub depth: usize,
     pub kernels: &'static [Kernel],
 }
 
@@ -92,18 +100,19 @@ macro_rules! kernel_set {
                 use super::*;
                 #[$attribute]
                 pub(super) unsafe fn run(tile: &Tile) {
-                    unsafe { super::run::<$vector, $vectors, $rows>(tile) }
+                    unsafe { loops::run::<$vector, $vectors, $rows>(tile) }
                 }
                 #[$attribute]
                 #[allow(dead_code)]
                 pub(super) unsafe fn outer<const ROWS: usize>(tile: &OuterTile) {
-                    unsafe { super::outer::<$vector, $vectors, ROWS>(tile) }
+                    unsafe { loops::outer::<$vector, $vectors, ROWS>(tile) }
                 }
             }
         )+
         static $set: KernelSet = KernelSet {
             rows: $rows,
             lanes: $lanes,
+            depth: 1,
             kernels: &[$(Kernel {
                 panel: $vectors * $lanes,
                 run: $module::run,
@@ -138,6 +147,13 @@ kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1,
 #[cfg(target_arch = "aarch64")]
 kernel_set!(NEON, F32x4, 4, 6, target_feature(enable = "neon"),
     neon_6x1: 1, neon_6x2: 2, neon_6x3: 3, neon_6x4: 4; outer (6, 4, 2, 1));
+#[cfg(target_arch = "x86_64")]
+static AMX: KernelSet = KernelSet {
+    rows: amx::ROWS,
+    lanes: amx::PANEL,
+    depth: amx::DEPTH,
+    kernels: &[Kernel { panel: amx::PANEL, run: amx::run, outer: &[] }],
+};
 kernel_set!(PORTABLE, Array8, 8, 4, inline, portable_4x1: 1; outer (4, 2, 1));
 
 impl KernelSet {
@@ -154,6 +170,8 @@ impl KernelSet {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => &BF16_TALL,
             #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 => &AMX,
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &AVX2,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &NEON,
@@ -164,136 +182,23 @@ impl KernelSet {
         }
     }
 
+    /// Calls `run` with the processor in the state that the set's kernels want.
+    ///
+    /// # Safety
+    /// The processor has the set's instructions.
+    pub unsafe fn ready<R>(&self, run: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        if std::ptr::eq(self, &AMX) {
+            // SAFETY: as the caller vouches.
+            return unsafe { amx::configured(run) };
+        }
+        run()
+    }
+
     /// Splits `out_channels` into panels as even as can be; the kernel of each.
     pub fn panels(&self, out_channels: usize) -> Vec<Kernel> {
         let vectors = out_channels.div_ceil(self.lanes);
         let count = vectors.div_ceil(self.kernels.len());
         (0..count).map(|panel| self.kernels[(vectors + panel) / count - 1]).collect()
-    }
-}
-
-/// # Safety
-/// As [`Kernel::run`], and the processor has the instruction set of `V`.
-#[inline(always)]
-unsafe fn run<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &Tile) {
-    unsafe {
-        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        if tile.shift.is_null() {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                if row < tile.rows {
-                    *sums = read(tile.out.add(row * tile.out_stride), tile.channels);
-                }
-            }
-        } else {
-            for sums in &mut sums {
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    *sum = V::load(tile.shift.add(vector * V::LANES));
-                }
-            }
-        }
-
-        let mut weights = tile.weights;
-        for tap in 0..tile.tap_count {
-            let mut inputs = tile.taps.add(tap * ROWS).cast::<[*const f32; ROWS]>().read();
-            for input in &mut inputs {
-                *input = input.add(tile.first_input);
-            }
-            for channel in 0..tile.in_channels {
-                let mut w = [V::splat(0.0); VECTORS];
-                for (vector, w) in w.iter_mut().enumerate() {
-                    *w = V::load(weights.add(vector * V::LANES));
-                }
-                for (sums, input) in sums.iter_mut().zip(inputs) {
-                    let x = V::splat(*input.add(channel));
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum = x.mul_add(w, *sum);
-                    }
-                }
-                weights = weights.add(VECTORS * V::LANES);
-            }
-        }
-
-        let slope = V::splat(tile.slope);
-        for (row, mut sums) in sums.into_iter().enumerate() {
-            if row < tile.rows {
-                if tile.last {
-                    if !tile.residual.is_null() {
-                        let residual = read::<V, VECTORS>(tile.residual.add(row * tile.out_stride), tile.channels);
-                        for (sum, residual) in sums.iter_mut().zip(residual) {
-                            *sum = sum.add(residual);
-                        }
-                    }
-                    for sum in &mut sums {
-                        *sum = sum.mul(slope).max(*sum);
-                    }
-                }
-                write(tile.out.add(row * tile.out_stride), tile.channels, sums);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As [`Kernel::outer`], and the processor has the instruction set of `V`.
-#[inline(always)]
-unsafe fn outer<V: Lanes, const VECTORS: usize, const ROWS: usize>(tile: &OuterTile) {
-    unsafe {
-        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        for (row, sums) in sums.iter_mut().enumerate() {
-            *sums = read(tile.out.add(row * tile.out_stride), tile.channels);
-        }
-        let mut gradient = tile.gradient;
-        let full = tile.channels == VECTORS * V::LANES;
-        for pixel in 0..tile.pixels {
-            let input = (*tile.inputs.add(pixel)).add(tile.first_input);
-            let mut dy = [V::splat(0.0); VECTORS];
-            if full {
-                for (vector, dy) in dy.iter_mut().enumerate() {
-                    *dy = V::load(gradient.add(vector * V::LANES));
-                }
-            } else {
-                dy = read(gradient, tile.channels);
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let x = V::splat(*input.add(row));
-                for (sum, dy) in sums.iter_mut().zip(dy) {
-                    *sum = x.mul_add(dy, *sum);
-                }
-            }
-            gradient = gradient.add(tile.stride);
-        }
-        for (row, sums) in sums.into_iter().enumerate() {
-            write(tile.out.add(row * tile.out_stride), tile.channels, sums);
-        }
-    }
-}
-
-/// The first `channels` values at `from`; lanes beyond them are zero.
-#[inline(always)]
-unsafe fn read<V: Lanes, const VECTORS: usize>(from: *const f32, channels: usize) -> [V; VECTORS] {
-    unsafe {
-        let mut values = [V::splat(0.0); VECTORS];
-        for (vector, value) in values.iter_mut().enumerate() {
-            let first = vector * V::LANES;
-            *value = match channels.saturating_sub(first) {
-                count if count >= V::LANES => V::load(from.add(first)),
-                count => V::load_first(from.wrapping_add(first), count),
-            };
-        }
-        values
-    }
-}
-
-/// Writes the first `channels` values.
-#[inline(always)]
-unsafe fn write<V: Lanes, const VECTORS: usize>(to: *mut f32, channels: usize, values: [V; VECTORS]) {
-    unsafe {
-        for (vector, value) in values.into_iter().enumerate() {
-            let first = vector * V::LANES;
-            match channels.saturating_sub(first) {
-                count if count >= V::LANES => value.store(to.add(first)),
-                count => value.store_first(to.wrapping_add(first), count),
-            }
-        }
     }
 }
