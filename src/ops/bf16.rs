@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::scratch::Scratch;
 use super::simd::vectorized;
 
 /// Two numbers, rounded to nearest even. The word travels as an f32 of the same bits, since sums and products then
@@ -13,11 +14,11 @@ pub(super) fn pair(low: f32, high: f32) -> f32 {
 }
 
 /// `[pixels][channels]` f32 as `[pixels][channels / 2, rounded up]` pairs; an odd last channel is paired with zero.
-pub(super) fn pairs(values: &[f32], channels: usize) -> Vec<f32> {
+pub(super) fn pairs(values: &[f32], channels: usize) -> Scratch {
     /// Pixels that a task takes.
     const CHUNK: usize = 64;
     let words = channels.div_ceil(2);
-    let mut out = vec![0.0; values.len() / channels * words];
+    let mut out = Scratch::new(values.len() / channels * words);
     out.par_chunks_mut(CHUNK * words)
         .zip(values.par_chunks(CHUNK * channels))
         .for_each(|(out, values)| pair_up(values, channels, out));
@@ -37,6 +38,27 @@ vectorized! {
             }
         }
     }
+}
+
+vectorized! {
+    /// Two rows of as many numbers, pair by pair.
+    pub(super) fn pair_rows(low: &[f32], high: &[f32], out: &mut [f32]) {
+        for ((low, high), out) in low.iter().zip(high).zip(out) {
+            *out = pair(*low, *high);
+        }
+    }
+}
+
+/// `[pixels][channels]` f32 as `[pixels / 2, rounded up][channels]` pairs of neighbouring pixels; an odd last pixel is
+/// paired with zeros.
+pub(super) fn row_pairs(values: &[f32], channels: usize) -> Scratch {
+    let mut out = Scratch::new((values.len() / channels).div_ceil(2) * channels);
+    let zeros = vec![0.0; channels];
+    out.par_chunks_exact_mut(channels).zip(values.par_chunks(2 * channels)).for_each(|(out, rows)| {
+        let (low, high) = rows.split_at(channels);
+        pair_rows(low, if high.is_empty() { &zeros } else { high }, out);
+    });
+    out
 }
 
 /// The bits of `value` as bf16, to nearest even, without a branch that would keep a loop from being vectorised.
@@ -65,7 +87,7 @@ mod tests {
     fn an_odd_channel_is_paired_with_zero() {
         let words = pairs(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
         let expected = [pair(1.0, 2.0), pair(3.0, 0.0), pair(4.0, 5.0), pair(6.0, 0.0)];
-        assert_eq!(words.map_bits(), expected.to_vec().map_bits());
+        assert_eq!(words.to_vec().map_bits(), expected.to_vec().map_bits());
     }
 
     trait Bits {

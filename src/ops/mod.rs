@@ -21,6 +21,7 @@ mod max_pool;
 mod normalize;
 mod pool;
 mod schedule;
+mod scratch;
 mod shape;
 mod simd;
 mod squeeze_excite;

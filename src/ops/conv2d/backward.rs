@@ -12,11 +12,14 @@ use super::outer::outer_products;
 use super::pack::Sides;
 use super::product::{Operands, Product};
 use super::winograd::{self, Winograd};
+use crate::ops::bf16::{pair_rows, row_pairs};
 use crate::ops::kernels::{Kernel, KernelSet};
+use crate::ops::scratch::Scratch;
 use crate::ops::{Activation, Isa, Shape};
 
-/// Pixels whose inputs and gradients stay in the caches while all of a task's tiles pass over them.
-const BLOCK_PIXELS: usize = 256;
+/// Rows of inputs and gradients, of a pixel or a pair of them, that stay in the caches while all of a task's tiles pass
+/// over them.
+const BLOCK_ROWS: usize = 256;
 
 /// `out = dL/dinput + add`: the output's gradient through the transposed weights. `shape` is the input's, `weight`
 /// as in a checkpoint. Where the convolution's channels are a window of the input's, nothing else of `out` is touched.
@@ -46,7 +49,7 @@ pub fn conv2d_input_gradient(
     Ok(())
 }
 
-/// Adds dL/dweight to `out`, laid out as in a checkpoint; in f32 on every set. Sums run over pixels in one order,
+/// Adds dL/dweight to `out`, laid out as in a checkpoint; summed in f32 on every set. Sums run over pixels in one order,
 /// whatever the number of threads.
 pub fn conv2d_weight_gradient(
     spec: &ConvSpec,
@@ -60,7 +63,7 @@ pub fn conv2d_weight_gradient(
     assert_eq!(input.len(), shape.len(), "input of {spec:?}");
     assert_eq!(gradient.len(), out_shape.len(), "output's gradient of {spec:?}");
     assert_eq!(out.len(), spec.weight_shape().iter().product::<usize>(), "weight's gradient of {spec:?}");
-    let isa = isa.exact();
+    let isa = isa.without_tiles();
     if let Some(transforms) = winograd::transforms(spec, true, isa) {
         winograd::weight_gradient(transforms, spec, input, shape, gradient, out, isa);
         return Ok(());
@@ -73,6 +76,7 @@ pub fn conv2d_weight_gradient(
     let [in_group, out_group] = [spec.in_channels, spec.out_channels].map(|channels| channels / spec.groups);
     let in_block = Sides::forward(spec).groups_in_block();
     let zeros = vec![0.0; spec.in_channels];
+    let paired = isa.is_bf16().then(|| row_pairs(gradient, spec.output.of));
     let taps = spec.taps();
     for (block, out) in out.chunks_mut(in_block * out_group * in_group * taps).enumerate() {
         let groups = out.len() / (out_group * in_group * taps);
@@ -82,7 +86,9 @@ pub fn conv2d_weight_gradient(
             in_stride: spec.input.of,
             first_input: spec.input.first + block * in_block * in_group,
             inputs,
-            gradient,
+            pixels: gradient.len() / spec.output.of,
+            shared: if isa.is_bf16() { 2 } else { 1 },
+            gradient: paired.as_deref().unwrap_or(gradient),
             out_stride: spec.output.of,
             first_output: spec.output.first + block * in_block * out_group,
             outputs,
@@ -110,6 +116,9 @@ struct Outer<'a> {
     in_stride: usize,
     first_input: usize,
     inputs: usize,
+    pixels: usize,
+    /// Pixels in a row of the gradient: two where products are in bf16, which share words.
+    shared: usize,
     gradient: &'a [f32],
     out_stride: usize,
     first_output: usize,
@@ -121,8 +130,9 @@ struct Outer<'a> {
 
 impl Outer<'_> {
     /// `[taps][inputs][outputs]`, the order in which the kernel writes.
-    fn sums(&self, taps: usize) -> Vec<f32> {
-        let mut sums = vec![0.0; taps * self.inputs * self.outputs];
+    fn sums(&self, taps: usize) -> Scratch {
+        let mut sums = Scratch::new(taps * self.inputs * self.outputs);
+        sums.fill(0.0);
         let step = self.channels_per_task(taps);
         let tasks = sums.par_chunks_exact_mut(self.inputs * self.outputs).enumerate().flat_map(|(tap, sums)| {
             sums.par_chunks_mut(step * self.outputs).enumerate().map(move |(at, sums)| (tap, at * step, sums))
@@ -140,23 +150,34 @@ impl Outer<'_> {
 
     /// Computes one tap's sums for a range of the block's input channels into `out`, `[channels][outputs]`.
     fn run(&self, tap: usize, channels: Range<usize>, out: &mut [f32]) {
-        let pixels = self.gradient.len() / self.out_stride;
-        let mut inputs = Vec::with_capacity(BLOCK_PIXELS);
-        for block in (0..pixels).step_by(BLOCK_PIXELS) {
+        let rows = self.pixels.div_ceil(self.shared);
+        let mut inputs = Vec::with_capacity(BLOCK_ROWS);
+        let mut pairs = Scratch::new(if self.shared == 1 { 0 } else { rows.min(BLOCK_ROWS) * channels.len() });
+        for block in (0..rows).step_by(BLOCK_ROWS) {
+            let block = block..rows.min(block + BLOCK_ROWS);
+            let input = |pixel: usize| -> &[f32] {
+                let position = (pixel < self.pixels).then(|| self.gather.position(pixel));
+                match position.and_then(|position| self.gather.source(position, tap)) {
+                    Some(from) => &self.input[from * self.in_stride + self.first_input..][channels.clone()],
+                    None => &self.zeros[channels.clone()],
+                }
+            };
             inputs.clear();
-            for pixel in block..pixels.min(block + BLOCK_PIXELS) {
-                inputs.push(match self.gather.source(self.gather.position(pixel), tap) {
-                    Some(from) => self.input[from * self.in_stride + self.first_input..][..self.inputs].as_ptr(),
-                    None => self.zeros.as_ptr(),
-                });
+            if self.shared == 1 {
+                inputs.extend(block.clone().map(|pixel| input(pixel).as_ptr()));
+            } else {
+                for (row, pairs) in block.clone().zip(pairs.chunks_exact_mut(channels.len())) {
+                    pair_rows(input(2 * row), input(2 * row + 1), pairs);
+                    inputs.push(pairs.as_ptr());
+                }
             }
-            let gradients = &self.gradient[block * self.out_stride + self.first_output..];
-            // SAFETY: each of `inputs` points to the block's input channels.
+            let gradients = &self.gradient[block.start * self.out_stride + self.first_output..];
+            // SAFETY: each of `inputs` points to the range's channels.
             unsafe {
                 outer_products(
                     &self.kernels,
                     &inputs,
-                    channels.clone(),
+                    0..channels.len(),
                     (gradients, self.out_stride),
                     self.outputs,
                     out,

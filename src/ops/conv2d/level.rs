@@ -1,20 +1,20 @@
 //! Rows of input as kernels that take tiles want them: evenly apart in memory, and whole steps long.
 
-/// Replaces each group of `rows` pointers whose rows of `words` do not lie so by pointers into `copies`, where they do.
-/// The pointers are good until `copies` changes.
+use crate::ops::scratch::Scratch;
+
+/// Replaces each group of `rows` pointers whose rows of `words` do not lie so by pointers to copies that do.
+/// The copies, which the pointers must not outlive, are handed back.
 ///
 /// # Safety
 /// Each of `inputs`, a whole number of groups, is valid for `words` values.
-pub(super) unsafe fn level(inputs: &mut [*const f32], rows: usize, words: usize, depth: usize, copies: &mut Vec<f32>) {
+pub(super) unsafe fn level(inputs: &mut [*const f32], rows: usize, words: usize, depth: usize) -> Scratch {
     let length = words.next_multiple_of(depth);
     let lies_so = |group: &[*const f32]| {
         let stride = group[1] as isize - group[0] as isize;
         length == words && group.windows(2).all(|pair| pair[1] as isize - pair[0] as isize == stride)
     };
     let copied = inputs.chunks_exact(rows).filter(|group| !lies_so(group)).count();
-    if copies.len() < copied * rows * length {
-        copies.resize(copied * rows * length, 0.0);
-    }
+    let mut copies = Scratch::new(copied * rows * length);
     let groups = inputs.chunks_exact_mut(rows).filter(|group| !lies_so(group));
     for (group, copies) in groups.zip(copies.chunks_exact_mut(rows * length)) {
         for (input, copy) in group.iter_mut().zip(copies.chunks_exact_mut(length)) {
@@ -24,6 +24,7 @@ pub(super) unsafe fn level(inputs: &mut [*const f32], rows: usize, words: usize,
             *input = copy.as_ptr();
         }
     }
+    copies
 }
 
 #[cfg(test)]
@@ -33,9 +34,8 @@ mod tests {
     fn leveled(values: &[f32], starts: &[usize], words: usize, depth: usize) -> (bool, Vec<Vec<f32>>) {
         let mut inputs: Vec<*const f32> = starts.iter().map(|&start| values[start..][..words].as_ptr()).collect();
         let before = inputs.clone();
-        let mut copies = vec![f32::NAN; 3];
         // SAFETY: each input is the start of a slice of `words` values.
-        unsafe { level(&mut inputs, starts.len(), words, depth, &mut copies) };
+        let _copies = unsafe { level(&mut inputs, starts.len(), words, depth) };
         let length = words.next_multiple_of(depth);
         // SAFETY: rows are left where they are only if they are as long as that, else copied with room for it.
         let row = |input: &*const f32| unsafe { std::slice::from_raw_parts(*input, length) }.to_vec();

@@ -119,11 +119,11 @@ impl Product {
                     }));
                 }
             }
-            let mut copies = Vec::new();
-            if self.set.depth > 1 {
+            // To be kept until the kernels have run.
+            let _copies = (self.set.depth > 1).then(|| {
                 // SAFETY: each of `inputs` points to a pixel of the input, or to as many zeros.
-                unsafe { level(&mut inputs, self.set.rows, self.words, self.set.depth, &mut copies) };
-            }
+                unsafe { level(&mut inputs, self.set.rows, self.words, self.set.depth) }
+            });
             // SAFETY: `inputs` holds pointers to `words` values for exactly the block's tiles and taps; a task
             // writes the pixels of its tiles in the channels of its panels, and no two tasks share both.
             unsafe {

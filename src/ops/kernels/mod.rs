@@ -43,7 +43,8 @@ pub(super) struct Tile {
     pub channels: usize,
 }
 
-/// A tile of input channels by output channels of one tap of a weight's gradient; the loop runs over pixels.
+/// A tile of input channels by output channels of one tap of a weight's gradient; the loop runs over pixels, or over
+/// pairs of them in one word where products are in bf16.
 pub(super) struct OuterTile {
     pub pixels: usize,
     /// A pointer a pixel to its input channels.
@@ -69,7 +70,7 @@ pub(super) struct Kernel {
     /// # Safety
     /// All pointers of the tile are valid for what its fields say, and `out` overlaps nothing else.
     pub run: unsafe fn(&Tile),
-    /// Most input channels first, 1 last; none where products are in bf16.
+    /// Most input channels first, 1 last; none where products are of tiles.
     pub outer: &'static [OuterKernel],
 }
 
@@ -103,7 +104,6 @@ macro_rules! kernel_set {
                     unsafe { loops::run::<$vector, $vectors, $rows>(tile) }
                 }
                 #[$attribute]
-                #[allow(dead_code)]
                 pub(super) unsafe fn outer<const ROWS: usize>(tile: &OuterTile) {
                     unsafe { loops::outer::<$vector, $vectors, ROWS>(tile) }
                 }
@@ -138,10 +138,10 @@ kernel_set!(AVX512_TALL, F32x16, 16, 8, target_feature(enable = "avx512f"),
     avx512_8x1: 1, avx512_8x2: 2, avx512_8x3: 3; outer (8, 4, 2, 1));
 #[cfg(target_arch = "x86_64")]
 kernel_set!(BF16_WIDE, Bf16x32, 16, 6, target_feature(enable = "avx512f,avx512bf16"),
-    bf16_6x1: 1, bf16_6x2: 2, bf16_6x3: 3, bf16_6x4: 4; outer ());
+    bf16_6x1: 1, bf16_6x2: 2, bf16_6x3: 3, bf16_6x4: 4; outer (6, 4, 2, 1));
 #[cfg(target_arch = "x86_64")]
 kernel_set!(BF16_TALL, Bf16x32, 16, 8, target_feature(enable = "avx512f,avx512bf16"),
-    bf16_8x1: 1, bf16_8x2: 2, bf16_8x3: 3; outer ());
+    bf16_8x1: 1, bf16_8x2: 2, bf16_8x3: 3; outer (8, 4, 2, 1));
 #[cfg(target_arch = "x86_64")]
 kernel_set!(AVX2, F32x8, 8, 6, target_feature(enable = "avx2,fma"), avx2_6x1: 1, avx2_6x2: 2; outer (6, 4, 2, 1));
 #[cfg(target_arch = "aarch64")]

@@ -48,6 +48,31 @@ impl F32x16 {
     }
 }
 
+/// Lanes as words whose low or high half is each value as bf16, to nearest even.
+impl F32x16 {
+    /// # Safety
+    /// The processor has AVX-512 BF16.
+    #[inline(always)]
+    pub unsafe fn low_halves(self) -> Self {
+        unsafe {
+            let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(self.0));
+            Self(_mm512_castsi512_ps(_mm512_cvtepu16_epi32(rounded)))
+        }
+    }
+
+    /// `self`, words whose high halves are zero, with `values` there.
+    ///
+    /// # Safety
+    /// The processor has AVX-512 BF16.
+    #[inline(always)]
+    pub unsafe fn with_high_halves(self, values: Self) -> Self {
+        unsafe {
+            let high = _mm512_slli_epi32::<16>(_mm512_castps_si512(values.low_halves().0));
+            Self(_mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(self.0), high)))
+        }
+    }
+}
+
 /// A mask of the first `count` of 16 lanes.
 #[inline(always)]
 fn first(count: usize) -> __mmask16 {

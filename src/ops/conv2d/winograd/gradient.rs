@@ -6,10 +6,11 @@ use rayon::prelude::*;
 
 use super::scheme::{KERNEL, MOST_POINTS, MOST_SIDE};
 use super::tiling::Tiling;
-use super::transform::{Read, Transforms};
+use super::transform::{Read, Summed, Transforms};
 use crate::ops::conv2d::ConvSpec;
 use crate::ops::conv2d::outer::outer_products;
 use crate::ops::kernels::{Kernel, KernelSet};
+use crate::ops::scratch::Scratch;
 use crate::ops::{Isa, Shape, vectorized};
 
 /// Tiles that a task transforms.
@@ -42,28 +43,33 @@ pub(in crate::ops::conv2d) fn weight_gradient(
         Some(pixel) => values[pixel * channels..][..channels].as_ptr(),
         None => zeros.as_ptr(),
     };
-    let tiles = reads.count();
-    let pass = (PASS_BYTES / (size.points * (ins + outs) * size_of::<f32>())).max(BLOCK_TILES).min(tiles);
-    let (mut points, mut gradients) = (vec![0.0; size.points * pass * ins], vec![0.0; size.points * pass * outs]);
-    // [points][in_channels][out_channels], the order in which the kernel writes.
-    let mut products = vec![0.0; size.points * ins * outs];
+    let (tiles, shared) = (reads.count(), transforms.summed.len());
+    let pass = PASS_BYTES * shared / (size.points * (ins + outs) * size_of::<f32>());
+    let pass = pass.max(BLOCK_TILES).min(tiles).next_multiple_of(shared);
+    // Inputs and gradients are [points][pass / shared][channels], products [points][in_channels][out_channels], the order
+    // in which the kernel writes.
+    let [points, gradients, products] =
+        [pass / shared * ins, pass / shared * outs, ins * outs].map(|at| size.points * at);
+    let (mut points, mut gradients, mut products) =
+        (Scratch::new(points), Scratch::new(gradients), Scratch::new(products));
+    products.fill(0.0);
     for first in (0..tiles).step_by(pass) {
         let tiles = first..tiles.min(first + pass);
-        at_points(&tiles, ins, &mut points, |tile, out, point_stride| {
+        at_points(&tiles, ins, &mut points, transforms, |summed, tile, out, point_stride| {
             let pixels = reads.inputs(tile).map(|place| pixel(input, ins, place));
             // SAFETY: each pixel points to `ins` values, and `at_points` gives room for as many at each point.
-            unsafe { (transforms.read)(&Read { pixels, channels: ins, out, point_stride }) };
+            unsafe { (summed.read)(&Read { pixels, channels: ins, out, point_stride }) };
         });
-        at_points(&tiles, outs, &mut gradients, |tile, out, point_stride| {
+        at_points(&tiles, outs, &mut gradients, transforms, |summed, tile, out, point_stride| {
             let mut pixels = [zeros.as_ptr(); MOST_POINTS];
             for (to, place) in pixels.iter_mut().zip(spreads.outputs(tile)) {
                 *to = pixel(gradient, outs, place);
             }
             // SAFETY: as above, with `outs`; a tile has fewer outputs than inputs.
-            unsafe { (transforms.spread)(&Read { pixels, channels: outs, out, point_stride }) };
+            unsafe { (summed.spread)(&Read { pixels, channels: outs, out, point_stride }) };
         });
         let kernels = KernelSet::new(isa, outs).panels(outs);
-        multiply(&kernels, &points, &gradients, [tiles.len(), ins, outs], &mut products);
+        multiply(&kernels, &points, &gradients, [tiles.len().div_ceil(shared), ins, outs], &mut products);
     }
     out.par_chunks_mut(LANES * ins * TAPS).enumerate().for_each(|(group, out)| {
         for (in_channel, at) in (0..ins).map(|in_channel| (in_channel, in_channel * outs + group * LANES)) {
@@ -87,22 +93,27 @@ impl Destination {
     }
 }
 
-/// Fills `out`, `[points][tiles][channels]`: `transform` is given a tile, its place at the first point and the distance
-/// to the next.
+/// Fills `out`, `[points][words of tiles][channels]`: `transform` is given a tile with the transforms for its place among
+/// those that share words, where they begin at the first point and the distance to the next.
 fn at_points(
     tiles: &Range<usize>,
     channels: usize,
     out: &mut [f32],
-    transform: impl Fn(usize, *mut f32, usize) + Sync,
+    transforms: &Transforms,
+    transform: impl Fn(&Summed, usize, *mut f32, usize) + Sync,
 ) {
-    let stride = tiles.len() * channels;
+    let shared = transforms.summed.len();
+    let words = tiles.len().div_ceil(shared);
     let destination = Destination(out.as_mut_ptr());
-    tiles.clone().into_par_iter().with_min_len(TILES_PER_TASK).for_each(|tile| {
-        transform(tile, destination.at((tile - tiles.start) * channels), stride);
+    (0..words).into_par_iter().with_min_len(TILES_PER_TASK).for_each(|word| {
+        for (tile, summed) in (tiles.start + word * shared..tiles.end).zip(transforms.summed) {
+            transform(summed, tile, destination.at(word * channels), words * channels);
+        }
     });
 }
 
-/// Adds the products of `[points][tiles][ins]` and `[points][tiles][outs]`, summed over tiles.
+/// Adds the products of `[points][tiles][ins]` and `[points][tiles][outs]`, summed over tiles; where products are in bf16,
+/// `tiles` are pairs of them.
 fn multiply(
     kernels: &[Kernel],
     points: &[f32],

@@ -5,6 +5,7 @@
 //! lies between them stays in the second-level cache.
 
 mod gradient;
+mod keep;
 mod scheme;
 mod tiling;
 mod transform;

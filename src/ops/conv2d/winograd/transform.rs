@@ -1,5 +1,8 @@
 //! The transforms of whole tiles, all channels of them, compiled for each instruction set.
 
+#[cfg(target_arch = "x86_64")]
+use super::keep::{First, Rounded, Second};
+use super::keep::{Keep, Whole, load, store};
 use super::scheme::{F2, F4, MOST_OUT, MOST_POINTS, MOST_SIDE, Scheme, Size};
 #[cfg(target_arch = "aarch64")]
 use crate::ops::simd::F32x4;
@@ -9,37 +12,6 @@ use crate::ops::simd::{F32x8, F32x16};
 
 /// What stands for a pixel outside the map in [`Write::places`].
 pub(super) const OUTSIDE: usize = usize::MAX;
-
-/// How a tile's values at a point are kept for the kernels.
-trait Keep<V> {
-    /// Keeps the `count` values from `channel` on, `LANES` at most, of the tile whose words begin at `tile`.
-    ///
-    /// # Safety
-    /// There is room for them, and the processor has the instruction set.
-    unsafe fn keep(value: V, tile: *mut f32, channel: usize, count: usize);
-}
-
-/// A word a value.
-struct Whole;
-
-impl<V: Lanes> Keep<V> for Whole {
-    #[inline(always)]
-    unsafe fn keep(value: V, tile: *mut f32, channel: usize, count: usize) {
-        unsafe { store(value, tile.add(channel), count) }
-    }
-}
-
-/// A word two values, rounded to bf16; an odd last channel is paired with zero.
-#[cfg(target_arch = "x86_64")]
-struct Rounded;
-
-#[cfg(target_arch = "x86_64")]
-impl Keep<F32x16> for Rounded {
-    #[inline(always)]
-    unsafe fn keep(value: F32x16, tile: *mut f32, channel: usize, count: usize) {
-        unsafe { value.store_bf16(tile.cast::<u16>().add(channel), count) }
-    }
-}
 
 /// A tile's inputs on their way to its points.
 pub(in crate::ops::conv2d) struct Read {
@@ -77,6 +49,16 @@ pub(in crate::ops::conv2d) struct Transforms {
     /// # Safety
     /// All pointers are valid for what the fields say, and nobody else writes the pixels.
     pub write: unsafe fn(&Write),
+    /// For sums that run over tiles: one each of the tiles that share words, in turn.
+    pub summed: &'static [Summed],
+}
+
+/// The transforms of a tile whose products are summed with other tiles'.
+pub(in crate::ops::conv2d) struct Summed {
+    /// As [`Transforms::read`].
+    /// # Safety
+    /// As there.
+    pub read: unsafe fn(&Read),
     /// As `read`, but of a tile of the output's gradient.
     /// # Safety
     /// As `read`; there are as many pixels as the scheme has outputs.
@@ -84,23 +66,28 @@ pub(in crate::ops::conv2d) struct Transforms {
 }
 
 macro_rules! transforms {
-    ($module:ident, $vector:ty, $keep:ty, $attribute:meta) => {
+    ($module:ident, $vector:ty, $keep:ty, [$($summed:ty),+], $attribute:meta) => {
         mod $module {
             use super::*;
             #[$attribute]
-            unsafe fn read<S: Scheme>(tile: &Read) {
-                unsafe { super::read::<S, $vector, $keep>(tile) }
+            unsafe fn read<S: Scheme, K: Keep<$vector>>(tile: &Read) {
+                unsafe { super::read::<S, $vector, K>(tile) }
             }
             #[$attribute]
             unsafe fn write<S: Scheme>(tile: &Write) {
                 unsafe { super::write::<S, $vector>(tile) }
             }
             #[$attribute]
-            unsafe fn spread<S: Scheme>(tile: &Read) {
-                unsafe { super::spread::<S, $vector>(tile) }
+            unsafe fn spread<S: Scheme, K: Keep<$vector>>(tile: &Read) {
+                unsafe { super::spread::<S, $vector, K>(tile) }
             }
             const fn of<S: Scheme>() -> Transforms {
-                Transforms { size: S::SIZE, read: read::<S>, write: write::<S>, spread: spread::<S> }
+                Transforms {
+                    size: S::SIZE,
+                    read: read::<S, $keep>,
+                    write: write::<S>,
+                    summed: const { &[$(Summed { read: read::<S, $summed>, spread: spread::<S, $summed> }),+] },
+                }
             }
             pub(super) static EXACT: Transforms = of::<F2>();
             pub(super) static FAST: Transforms = of::<F4>();
@@ -109,14 +96,14 @@ macro_rules! transforms {
 }
 
 #[cfg(target_arch = "x86_64")]
-transforms!(avx512, F32x16, Whole, target_feature(enable = "avx512f"));
+transforms!(avx512, F32x16, Whole, [Whole], target_feature(enable = "avx512f"));
 #[cfg(target_arch = "x86_64")]
-transforms!(bf16, F32x16, Rounded, target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16"));
+transforms!(bf16, F32x16, Rounded, [First, Second], target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16"));
 #[cfg(target_arch = "x86_64")]
-transforms!(avx2, F32x8, Whole, target_feature(enable = "avx2,fma"));
+transforms!(avx2, F32x8, Whole, [Whole], target_feature(enable = "avx2,fma"));
 #[cfg(target_arch = "aarch64")]
-transforms!(neon, F32x4, Whole, target_feature(enable = "neon"));
-transforms!(portable, Array8, Whole, inline);
+transforms!(neon, F32x4, Whole, [Whole], target_feature(enable = "neon"));
+transforms!(portable, Array8, Whole, [Whole], inline);
 
 impl Transforms {
     /// F(2x2, 3x3) on an instruction set that the processor must have.
@@ -221,9 +208,9 @@ unsafe fn write<S: Scheme, V: Lanes>(tile: &Write) {
 /// `A y At` of every channel: the transpose of the outputs' transform.
 ///
 /// # Safety
-/// As [`Transforms::spread`], and the processor has the instruction set of `V`.
+/// As [`Summed::spread`], and the processor has the instruction set of `V`.
 #[inline(always)]
-unsafe fn spread<S: Scheme, V: Lanes>(tile: &Read) {
+unsafe fn spread<S: Scheme, V: Lanes, K: Keep<V>>(tile: &Read) {
     let Size { side, out, .. } = S::SIZE;
     unsafe {
         for first in (0..tile.channels).step_by(V::LANES) {
@@ -240,21 +227,9 @@ unsafe fn spread<S: Scheme, V: Lanes>(tile: &Read) {
             }
             for (row, half) in half.into_iter().enumerate().take(side) {
                 for (column, value) in S::spread(half).into_iter().enumerate().take(side) {
-                    store(value, tile.out.add((row * side + column) * tile.point_stride + first), count);
+                    K::keep(value, tile.out.add((row * side + column) * tile.point_stride), first, count);
                 }
             }
         }
     }
-}
-
-/// The first `count` values, `LANES` at most.
-#[inline(always)]
-unsafe fn load<V: Lanes>(from: *const f32, count: usize) -> V {
-    unsafe { if count >= V::LANES { V::load(from) } else { V::load_first(from, count) } }
-}
-
-/// Writes the first `count` lanes, all at most.
-#[inline(always)]
-unsafe fn store<V: Lanes>(value: V, to: *mut f32, count: usize) {
-    unsafe { if count >= V::LANES { value.store(to) } else { value.store_first(to, count) } }
 }
