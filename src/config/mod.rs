@@ -38,7 +38,7 @@ fn runtime(args: &RuntimeArgs) -> Result<Runtime> {
         }
         (dtype, _) => dtype,
     };
-    as_usage(Runtime::choose(device, dtype, Isa::bf16().is_some()))
+    as_usage(Runtime::choose(device, dtype, Isa::bf16().map(Isa::name)))
 }
 
 /// Channels of a decoded image.

@@ -45,18 +45,18 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Resolves the requests for this machine and build; `bf16_is_native` where the processor multiplies bf16.
+    /// Resolves the requests for this machine and build; `bf16` names what the processor multiplies bf16 with, if it can.
     ///
     /// # Errors
     /// For a device or type that this build does not have; the message names the remedy.
-    pub fn choose(device: DeviceRequest, dtype: DtypeRequest, bf16_is_native: bool) -> Result<Self> {
-        Self::choose_among(device, dtype, bf16_is_native, || cuda::probe(&Surroundings::of_process()))
+    pub fn choose(device: DeviceRequest, dtype: DtypeRequest, bf16: Option<&str>) -> Result<Self> {
+        Self::choose_among(device, dtype, bf16, || cuda::probe(&Surroundings::of_process()))
     }
 
     fn choose_among(
         device: DeviceRequest,
         dtype: DtypeRequest,
-        bf16_is_native: bool,
+        bf16: Option<&str>,
         probe: impl FnOnce() -> Result<Cuda, Absence>,
     ) -> Result<Self> {
         let (cuda, device_reason) = match device {
@@ -69,10 +69,10 @@ impl Runtime {
             },
         };
         let (dtype, dtype_reason) = match cuda {
-            Some(_) => cuda_dtype(dtype)?,
-            None => cpu_dtype(dtype, bf16_is_native)?,
+            Some(_) => cuda_dtype(dtype).map(|(dtype, reason)| (dtype, reason.to_owned()))?,
+            None => cpu_dtype(dtype, bf16)?,
         };
-        Ok(Self { device: Device::Cpu, cuda, dtype, device_reason, dtype_reason: dtype_reason.to_owned() })
+        Ok(Self { device: Device::Cpu, cuda, dtype, device_reason, dtype_reason })
     }
 
     /// The device as results name it: `cpu`, `cuda:0`.
@@ -103,18 +103,17 @@ fn why_not_cuda(probe: Result<Cuda, Absence>) -> String {
     }
 }
 
-fn cpu_dtype(dtype: DtypeRequest, bf16_is_native: bool) -> Result<(DType, &'static str)> {
-    Ok(match dtype {
-        DtypeRequest::Auto => (DType::F32, "auto: the CPU computes in f32"),
-        DtypeRequest::F32 => (DType::F32, "as asked"),
-        DtypeRequest::AutoHalf | DtypeRequest::Bf16 if bf16_is_native => {
-            (DType::BF16, "as asked: products of bf16 pairs, summed in f32 by AVX-512 BF16")
-        }
-        DtypeRequest::AutoHalf | DtypeRequest::Bf16 => {
-            (DType::F32, "bf16 was asked for, but this processor does not multiply bf16")
-        }
+fn cpu_dtype(dtype: DtypeRequest, bf16: Option<&str>) -> Result<(DType, String)> {
+    let (dtype, reason) = match dtype {
+        DtypeRequest::Auto => (DType::F32, "auto: the CPU computes in f32".to_owned()),
+        DtypeRequest::F32 => (DType::F32, "as asked".to_owned()),
+        DtypeRequest::AutoHalf | DtypeRequest::Bf16 => match bf16 {
+            Some(with) => (DType::BF16, format!("as asked: products of bf16 pairs, summed in f32 by {with}")),
+            None => (DType::F32, "bf16 was asked for, but this processor does not multiply bf16".to_owned()),
+        },
         DtypeRequest::F16 => bail!("--dtype {dtype}: the CPU has no f16 products; use --dtype bf16 or f32"),
-    })
+    };
+    Ok((dtype, reason))
 }
 
 fn cuda_dtype(dtype: DtypeRequest) -> Result<(DType, &'static str)> {
@@ -196,7 +195,7 @@ mod tests {
     use super::*;
 
     fn choose(device: &str, probe: Result<Cuda, Absence>) -> Result<Runtime> {
-        Runtime::choose_among(device.parse().unwrap(), DtypeRequest::Auto, true, || probe)
+        Runtime::choose_among(device.parse().unwrap(), DtypeRequest::Auto, None, || probe)
     }
 
     #[test]
@@ -210,7 +209,7 @@ mod tests {
     fn what_this_build_lacks_is_one_line_with_the_remedy() {
         let cuda = choose("cuda:1", Err(Absence::NotBuilt)).unwrap_err();
         assert_eq!(cuda.to_string(), "--device cuda:1: this build has no CUDA; use --device cpu");
-        let half = Runtime::choose(DeviceRequest::Cpu, DtypeRequest::F16, true).unwrap_err();
+        let half = Runtime::choose(DeviceRequest::Cpu, DtypeRequest::F16, Some("AMX")).unwrap_err();
         assert!(half.to_string().ends_with("use --dtype bf16 or f32"), "{half}");
     }
 
@@ -235,7 +234,7 @@ mod tests {
         let second = choose("cuda:1", one_gpu()).unwrap_err().to_string();
         assert!(second.starts_with("--device cuda:1: there is no such GPU: NVIDIA H200"), "{second}");
         let device = DeviceRequest::Cuda(0);
-        let full = Runtime::choose_among(device, DtypeRequest::F32, true, one_gpu).unwrap_err().to_string();
+        let full = Runtime::choose_among(device, DtypeRequest::F32, None, one_gpu).unwrap_err().to_string();
         assert_eq!(full, "--dtype f32: networks run in f16 on CUDA; use --dtype f16, or --device cpu");
     }
 
@@ -248,10 +247,11 @@ mod tests {
 
     #[test]
     fn bf16_without_its_products_falls_back_and_says_so() {
-        let choose = |native| Runtime::choose(DeviceRequest::Cpu, DtypeRequest::Bf16, native).unwrap();
-        assert_eq!(choose(true).dtype_name(), "bf16");
-        assert_eq!(choose(false).dtype_name(), "f32");
-        assert!(choose(false).to_string().contains("this processor does not multiply bf16"));
+        let choose = |with| Runtime::choose(DeviceRequest::Cpu, DtypeRequest::Bf16, with).unwrap();
+        assert_eq!(choose(Some("AMX")).dtype_name(), "bf16");
+        assert!(choose(Some("AMX")).to_string().ends_with("summed in f32 by AMX)"));
+        assert_eq!(choose(None).dtype_name(), "f32");
+        assert!(choose(None).to_string().contains("this processor does not multiply bf16"));
     }
 
     #[test]

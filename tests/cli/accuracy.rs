@@ -1,8 +1,10 @@
 //! The shipped checkpoint on the shipped digits, beside PyTorch's own evaluation of it.
 
+use std::collections::HashMap;
 use std::fs;
 
 use serde_json::Value;
+use tresnet::ops::Isa;
 
 use crate::run::{digits_folder, digits_tar, infer, infer_line, sample, tresnet};
 
@@ -36,6 +38,45 @@ fn every_image_gets_pytorchs_answer() {
             assert!((our_score - their_score).abs() < 1e-4, "{ours}: {our_score} and PyTorch's {their_score}");
         }
     }
+}
+
+/// Each image's path and its ten classes' logits, best first.
+fn logits(dtype: &str) -> Vec<(String, Vec<(String, f32)>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.csv");
+    let predictions = format!("--predictions={}", file.display());
+    let flags = ["--device=cpu", &format!("--dtype={dtype}"), "--topk=10", "--scores=logit", &predictions];
+    infer(&digits_tar(), &flags).ended_with(0);
+    let text = fs::read_to_string(file).unwrap();
+    let image = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let classes = fields[2..12].iter().map(|class| (*class).to_owned());
+        let scores = fields[12..22].iter().map(|score| score.parse().unwrap());
+        (fields[0].to_owned(), classes.zip(scores).collect())
+    };
+    text.lines().skip(1).map(image).collect()
+}
+
+#[test]
+fn bf16_moves_logits_by_less_than_two_per_cent_and_hardly_an_answer() {
+    if Isa::bf16().is_none() {
+        return;
+    }
+    let (f32s, bf16s) = (logits("f32"), logits("bf16"));
+    assert_eq!((f32s.len(), bf16s.len()), (364, 364));
+    let (mut largest, mut difference, mut same) = (0.0f32, 0.0f32, 0);
+    for ((path, f32s), (bf16_path, bf16s)) in f32s.iter().zip(&bf16s) {
+        assert_eq!(path, bf16_path);
+        same += usize::from(f32s[0].0 == bf16s[0].0);
+        let rounded: HashMap<_, _> = bf16s.iter().cloned().collect();
+        for (class, logit) in f32s {
+            largest = largest.max(logit.abs());
+            difference = difference.max((logit - rounded[class]).abs());
+        }
+    }
+    assert!(difference > 0.0, "--dtype bf16 rounds nothing");
+    assert!(difference <= 0.02 * largest, "logits differ by {difference}, of {largest}");
+    assert!(same as f64 >= 0.99 * f32s.len() as f64, "only {same} of {} answers are the same", f32s.len());
 }
 
 #[test]

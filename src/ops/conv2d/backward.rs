@@ -20,6 +20,8 @@ use crate::ops::{Activation, Isa, Shape};
 /// Rows of inputs and gradients, of a pixel or a pair of them, that stay in the caches while all of a task's tiles pass
 /// over them.
 const BLOCK_ROWS: usize = 256;
+/// Output channels whose sums, which lie side by side, are read together.
+const SUM_LANES: usize = 16;
 
 /// `out = dL/dinput + add`: the output's gradient through the transposed weights. `shape` is the input's, `weight`
 /// as in a checkpoint. Where the convolution's channels are a window of the input's, nothing else of `out` is touched.
@@ -98,11 +100,13 @@ pub fn conv2d_weight_gradient(
         };
         let sums = outer.sums(taps);
         // A channel's own group alone: the products between a block's groups are of no use.
-        out.par_chunks_exact_mut(in_group * taps).enumerate().for_each(|(output, out)| {
-            let first = output / out_group * in_group;
-            for (at, out) in out.iter_mut().enumerate() {
-                let (channel, tap) = (first + at / taps, at % taps);
-                *out += sums[(tap * inputs + channel) * outputs + output];
+        let row = in_group * taps;
+        out.par_chunks_mut(SUM_LANES * row).enumerate().for_each(|(chunk, out)| {
+            for at in 0..row {
+                for (output, out) in (chunk * SUM_LANES..).zip(out.chunks_exact_mut(row)) {
+                    let (channel, tap) = (output / out_group * in_group + at / taps, at % taps);
+                    out[at] += sums[(tap * inputs + channel) * outputs + output];
+                }
             }
         });
     }

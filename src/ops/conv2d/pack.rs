@@ -90,6 +90,16 @@ pub(super) struct Panel {
     pub shift: Vec<f32>,
 }
 
+/// An output channel of a panel.
+struct Lane<'a> {
+    /// Which of the block's inputs is its group's first.
+    first_input: usize,
+    /// From its weight of that input on.
+    weight: &'a [f32],
+    factor: f32,
+    shift: f32,
+}
+
 /// Packs a weight tensor for the kernels of `isa`, which [`Sides::isa`] has allowed. Each output channel is multiplied
 /// by its `scale` and then raised by its `shift`.
 pub(super) fn pack(
@@ -117,18 +127,35 @@ pub(super) fn pack(
         let rows = words.next_multiple_of(set.depth);
         let mut weights = vec![0.0; taps * rows * kernel.panel];
         let mut shifts = vec![0.0; kernel.panel];
-        for (lane, to) in shifts.iter_mut().enumerate().take(channels) {
-            let (group, output) = ((first + lane) / group_outputs, (first + lane) % group_outputs);
-            let channel = block.start * group_outputs + first + lane;
-            let factor = scale.map_or(1.0, |scale| scale[channel]);
-            *to = shift.map_or(0.0, |shift| shift[channel]);
-            let from = (block.start + group) * group_outputs * group_inputs * taps + output * strides.out_channel;
-            for tap in 0..taps {
-                let own = weight[from + tap..].iter().step_by(strides.in_channel).map(|value| factor * value);
-                // The block's other groups are zeros to this channel.
-                let row = std::iter::repeat_n(0.0, group * group_inputs).chain(own.take(group_inputs));
-                let to = &mut weights[tap * rows * kernel.panel..][..words * kernel.panel];
-                write_lane(row, to.iter_mut().skip(lane).step_by(kernel.panel), is_bf16);
+        let lanes: Vec<Lane> = (first..first + channels)
+            .map(|output| {
+                let (group, channel) = (output / group_outputs, block.start * group_outputs + output);
+                Lane {
+                    first_input: group * group_inputs,
+                    weight: &weight[(block.start + group) * group_outputs * group_inputs * taps..]
+                        [output % group_outputs * strides.out_channel..],
+                    factor: scale.map_or(1.0, |scale| scale[channel]),
+                    shift: shift.map_or(0.0, |shift| shift[channel]),
+                }
+            })
+            .collect();
+        for (lane, shift) in lanes.iter().zip(&mut shifts) {
+            *shift = lane.shift;
+        }
+        for tap in 0..taps {
+            // The block's other groups, and a pair's half beyond the last input, are zeros to a channel.
+            let value = |lane: &Lane, input: usize| match input.checked_sub(lane.first_input) {
+                Some(input) if input < group_inputs => lane.factor * lane.weight[input * strides.in_channel + tap],
+                _ => 0.0,
+            };
+            let rows = weights[tap * rows * kernel.panel..].chunks_exact_mut(kernel.panel);
+            for (word, row) in rows.enumerate().take(words) {
+                for (to, lane) in row.iter_mut().zip(&lanes) {
+                    *to = match is_bf16 {
+                        true => pair(value(lane, 2 * word), value(lane, 2 * word + 1)),
+                        false => value(lane, word),
+                    };
+                }
             }
         }
         Panel {
@@ -159,17 +186,4 @@ pub(super) fn places(set: &KernelSet, out_channels: usize) -> Vec<(Kernel, usize
 /// Words that hold so many channels of a pixel.
 pub(super) fn in_words(channels: usize, is_bf16: bool) -> usize {
     if is_bf16 { channels.div_ceil(2) } else { channels }
-}
-
-/// Writes an output channel's weights of a tap, one a word or two.
-fn write_lane<'a>(mut from: impl Iterator<Item = f32>, to: impl Iterator<Item = &'a mut f32>, is_bf16: bool) {
-    if is_bf16 {
-        for to in to {
-            *to = pair(from.next().unwrap_or(0.0), from.next().unwrap_or(0.0));
-        }
-    } else {
-        for (to, value) in to.zip(from) {
-            *to = value;
-        }
-    }
 }

@@ -56,14 +56,15 @@ impl Isa {
         Self::bf16().filter(|_| bf16).unwrap_or_else(Self::detect)
     }
 
-    /// As processors' makers call it.
+    /// What the processor's makers call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "AVX-512",
             Self::Avx2 => "AVX2",
             Self::Neon => "NEON",
-            Self::Portable => "portable",
+            Self::Portable => "portable code",
             Self::Avx512Bf16 => "AVX-512 BF16",
+            Self::AmxBf16 => "AMX",
         }
     }
 

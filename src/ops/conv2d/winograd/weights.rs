@@ -32,10 +32,13 @@ pub(super) struct Source<'a> {
     pub scale: Option<&'a [f32]>,
 }
 
+/// Values of an input channel, or of a pair of them, at the points; as many as the scheme has.
+type Points = [[f32; LANES]; MOST_POINTS];
+const ZEROS: Points = [[0.0; LANES]; MOST_POINTS];
+
 impl Source<'_> {
     /// The kernels from an input channel to the `lanes` output channels from `first` on.
-    fn taps(&self, in_channel: usize, first: usize, lanes: usize) -> [[f32; LANES]; TAPS] {
-        let mut taps = [[0.0; LANES]; TAPS];
+    fn taps(&self, in_channel: usize, first: usize, lanes: usize, taps: &mut [[f32; LANES]; TAPS]) {
         for (at, taps) in taps.iter_mut().enumerate() {
             let tap = in_channel * self.strides.in_channel + if self.turned { TAPS - 1 - at } else { at };
             for (channel, value) in (first..).zip(&mut taps[..lanes]) {
@@ -43,7 +46,6 @@ impl Source<'_> {
                 *value = factor * self.weight[channel * self.strides.out_channel + tap];
             }
         }
-        taps
     }
 }
 
@@ -59,16 +61,24 @@ pub(super) fn pack(
     let panels = places(set, out_channels).into_par_iter().map(|(kernel, first_channel, channels)| {
         let width = kernel.panel;
         let mut weights = vec![0.0; size.points * words * width];
+        let (mut taps, mut values, mut second) = ([[0.0; LANES]; TAPS], ZEROS, ZEROS);
         for group in (0..channels).step_by(LANES) {
             let lanes = LANES.min(channels - group);
-            let values =
-                |in_channel: usize| transform(size.kernel, &source.taps(in_channel, first_channel + group, lanes));
+            let mut at_points = |in_channel: usize, values: &mut Points| {
+                source.taps(in_channel, first_channel + group, lanes, &mut taps);
+                transform(size.kernel, &taps, values);
+            };
             for word in 0..words {
-                let values = match is_bf16 {
-                    true if 2 * word + 1 < in_channels => paired(&values(2 * word), &values(2 * word + 1)),
-                    true => paired(&values(2 * word), &[[0.0; LANES]; MOST_POINTS]),
-                    false => values(word),
-                };
+                if is_bf16 {
+                    at_points(2 * word, &mut values);
+                    match 2 * word + 1 < in_channels {
+                        true => at_points(2 * word + 1, &mut second),
+                        false => second = ZEROS,
+                    }
+                    pair_up(&mut values, &second, size.points);
+                } else {
+                    at_points(word, &mut values);
+                }
                 for (point, values) in values.iter().enumerate().take(size.points) {
                     weights[(point * words + word) * width + group..][..lanes].copy_from_slice(&values[..lanes]);
                 }
@@ -80,8 +90,8 @@ pub(super) fn pack(
 }
 
 vectorized! {
-    /// `G g Gt`; as many points as the scheme has.
-    fn transform(g: &[[f32; KERNEL]], taps: &[[f32; LANES]; TAPS]) -> [[f32; LANES]; MOST_POINTS] {
+    /// `G g Gt`.
+    fn transform(g: &[[f32; KERNEL]], taps: &[[f32; LANES]; TAPS], values: &mut Points) {
         let mut half = [[[0.0; LANES]; KERNEL]; MOST_SIDE];
         for (g, half) in g.iter().zip(&mut half) {
             for (column, half) in half.iter_mut().enumerate() {
@@ -90,7 +100,6 @@ vectorized! {
                 }
             }
         }
-        let mut values = [[0.0; LANES]; MOST_POINTS];
         let side = g.len();
         for (row, half) in half.iter().enumerate().take(side) {
             for (column, g) in g.iter().enumerate() {
@@ -99,19 +108,16 @@ vectorized! {
                 }
             }
         }
-        values
     }
 }
 
 vectorized! {
-    /// Both in one, rounded to bf16.
-    fn paired(low: &[[f32; LANES]; MOST_POINTS], high: &[[f32; LANES]; MOST_POINTS]) -> [[f32; LANES]; MOST_POINTS] {
-        let mut words = [[0.0; LANES]; MOST_POINTS];
-        for ((low, high), words) in low.iter().zip(high).zip(&mut words) {
-            for ((low, high), word) in low.iter().zip(high).zip(words) {
-                *word = pair(*low, *high);
+    /// Both in the words of the first, rounded to bf16.
+    fn pair_up(first: &mut Points, second: &Points, points: usize) {
+        for (first, second) in first.iter_mut().zip(second).take(points) {
+            for (word, second) in first.iter_mut().zip(second) {
+                *word = pair(*word, *second);
             }
         }
-        words
     }
 }
