@@ -31,7 +31,8 @@ pub struct ModelOptions {
     pub std: Option<[f32; 3]>,
     /// What fresh weights are drawn from.
     pub seed: u64,
-    /// Round what convolutions multiply to bf16: about twice as fast where the processor multiplies bf16, else it changes nothing.
+    /// Round what convolutions multiply to bf16: about one and a half times as fast where the processor multiplies bf16, else
+    /// it changes nothing.
     pub bf16: bool,
     /// Run on the CUDA device of this number, in f16. Not yet run on a GPU.
     pub cuda: Option<usize>,

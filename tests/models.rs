@@ -194,9 +194,11 @@ fn an_image_of_other_channels_is_refused() {
 #[test]
 fn bf16_products_move_logits_by_less_than_two_per_cent() {
     let Some(isa) = Isa::bf16() else { return };
-    let variant = find("tresnet_m").unwrap();
-    let model = Model::new(variant, &Request::new(1000, 3), [0.0; 3], [1.0; 3], &formula_weights(), isa).unwrap();
-    assert_agrees_within(&model.forward(&images(2, 224, 3)).unwrap(), "tresnet_m.logits", 2e-2);
+    for (name, classes, side) in [("tresnet_m", 1000, 224), ("resnet50", 10, 76), ("resnext50_32x4d", 10, 76)] {
+        let request = Request::new(classes, 3);
+        let model = Model::new(find(name).unwrap(), &request, [0.0; 3], [1.0; 3], &formula_weights(), isa).unwrap();
+        assert_agrees_within(&model.forward(&images(2, side, 3)).unwrap(), &format!("{name}.logits"), 2e-2);
+    }
 }
 
 #[test]

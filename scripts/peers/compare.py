@@ -1,7 +1,8 @@
 """Runs tresnet and its peers in turn, each measurement in a process of its own, and prints one table.
 
 Called by scripts/bench-cpu.sh. A row: the median over the rounds of each process's own median img/s, the least and the
-most, the ratio to the best peer in f32, and the largest resident memory that the kernel reports for the process.
+most, the ratio to the best peer of the same type (f32 or bf16), and the largest resident memory that the kernel reports
+for the process.
 """
 
 import argparse
@@ -41,6 +42,10 @@ def command(contestant: str, batch: int, args: argparse.Namespace) -> list[str]:
     onnx = ["--onnx", str(exported(args))] if contestant == "onnxruntime" else []
     return [sys.executable, str(FORWARD), "--engine", contestant, "--model", args.model, "--threads", str(args.threads),
             *onnx, *shared]  # fmt: skip
+
+
+def is_half(contestant: str) -> bool:
+    return contestant.endswith("bf16")
 
 
 def measure(arguments: list[str], threads: int) -> tuple[float, int]:
@@ -85,7 +90,7 @@ def main() -> None:
 
     what = "training step" if args.train else "forward pass"
     print(f"{args.model} at {args.input_size}, {what}, f32 where nothing else is said, {args.threads} threads, {args.rounds} rounds")
-    print(f"{'batch':>5}  {'contestant':<20}{'img/s':>8}  {'least..most':<15}{'to best f32 peer':>17}{'peak MiB':>10}")
+    print(f"{'batch':>5}  {'contestant':<20}{'img/s':>8}  {'least..most':<15}{'to best peer':>13}{'peak MiB':>10}")
     for batch in map(int, batches.split(",")):
         measured = {name: [] for name in contestants}
         for _ in range(args.rounds):
@@ -93,12 +98,12 @@ def main() -> None:
                 measured[name].append(measure(command(name, batch, args), args.threads))
         rates = {name: [rate for rate, _ in runs] for name, runs in measured.items()}
         medians = {name: statistics.median(of) for name, of in rates.items()}
-        peers = [median for name, median in medians.items() if not name.startswith("tresnet") and "bf16" not in name]
         for name, runs in measured.items():
             middle, spread = medians[name], f"{min(rates[name]):.1f}..{max(rates[name]):.1f}"
+            peers = [of for peer, of in medians.items() if not peer.startswith("tresnet") and is_half(peer) == is_half(name)]
             ratio = f"{middle / max(peers):.2f}" if peers else "-"
             peak = max(memory for _, memory in runs) / 2**20
-            print(f"{batch:>5}  {name:<20}{middle:>8.1f}  {spread:<15}{ratio:>17}{peak:>10.0f}", flush=True)
+            print(f"{batch:>5}  {name:<20}{middle:>8.1f}  {spread:<15}{ratio:>13}{peak:>10.0f}", flush=True)
 
 
 if __name__ == "__main__":
