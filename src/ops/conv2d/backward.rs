@@ -102,10 +102,18 @@ pub fn conv2d_weight_gradient(
         // A channel's own group alone: the products between a block's groups are of no use.
         let row = in_group * taps;
         out.par_chunks_mut(SUM_LANES * row).enumerate().for_each(|(chunk, out)| {
-            for at in 0..row {
-                for (output, out) in (chunk * SUM_LANES..).zip(out.chunks_exact_mut(row)) {
-                    let (channel, tap) = (output / out_group * in_group + at / taps, at % taps);
-                    out[at] += sums[(tap * inputs + channel) * outputs + output];
+            let lanes = out.len() / row;
+            // Where the sums of an output with its group's first input lie.
+            let places: [usize; SUM_LANES] = std::array::from_fn(|lane| {
+                let output = chunk * SUM_LANES + lane;
+                output / out_group * in_group * outputs + output
+            });
+            for channel in 0..in_group {
+                for tap in 0..taps {
+                    let sums = &sums[(tap * inputs + channel) * outputs..];
+                    for (lane, place) in places.iter().enumerate().take(lanes) {
+                        out[lane * row + channel * taps + tap] += sums[*place];
+                    }
                 }
             }
         });
