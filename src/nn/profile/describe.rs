@@ -66,9 +66,9 @@ fn conv(convs: &[Conv], part: Part, isa: Isa, trained: bool) -> String {
 }
 
 impl Part {
-    /// The set that the part's products take: weights' gradients stay in f32.
+    /// The set that the part's products take: weights' gradients are not multiplied tile by tile.
     pub fn isa(self, isa: Isa) -> Isa {
-        if self == Self::WeightGradient { isa.exact() } else { isa }
+        if self == Self::WeightGradient { isa.without_tiles() } else { isa }
     }
 }
 

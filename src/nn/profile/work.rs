@@ -115,10 +115,11 @@ fn product(Conv { spec, .. }: &Conv, part: Part, input: Shape, out: Shape, (isa,
 
 /// Whether the products of a node's part are of bf16.
 pub fn is_bf16(graph: &Graph, node: usize, part: Part, (isa, trained): (Isa, bool)) -> bool {
-    let is_product = matches!(part, Part::Forward | Part::InputGradient);
+    let is_product = matches!(part, Part::Forward | Part::InputGradient | Part::WeightGradient);
     match &graph.nodes[node].op {
         Op::Conv { convs, .. } if is_product => {
-            convs.iter().all(|conv| is_half(conv.spec.algorithm(trained, isa), part.isa(isa)))
+            let isa = part.isa(isa);
+            convs.iter().all(|conv| is_half(conv.spec.algorithm(trained, isa), isa))
         }
         _ => false,
     }
@@ -126,7 +127,7 @@ pub fn is_bf16(graph: &Graph, node: usize, part: Part, (isa, trained): (Isa, boo
 
 /// Sums over channels take pairs of bf16; what has no channels to sum over stays in f32.
 fn is_half(algorithm: Algorithm, isa: Isa) -> bool {
-    isa != isa.exact() && matches!(algorithm, Algorithm::Direct | Algorithm::Grouped)
+    isa.is_bf16() && algorithm != Algorithm::Depthwise
 }
 
 #[cfg(test)]
@@ -153,11 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_gradient_is_never_of_bf16() {
+    fn all_of_a_convolutions_products_are_of_bf16() {
         let (mut graph, image) = Graph::new(4, 1);
         let conv = graph.conv(image, ConvLayer::new("conv".into(), 4));
         let half = |part| is_bf16(&graph, conv.0, part, (Isa::Avx512Bf16, true));
-        assert_eq!([Part::Forward, Part::InputGradient, Part::WeightGradient].map(half), [true, true, false]);
+        assert_eq!([Part::Forward, Part::InputGradient, Part::WeightGradient].map(half), [true; 3]);
+        assert!(!half(Part::Norm));
         assert!(!is_bf16(&graph, conv.0, Part::Forward, (Isa::Avx512, true)));
     }
 }

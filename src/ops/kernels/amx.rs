@@ -104,6 +104,42 @@ pub(super) unsafe fn configured<R>(run: impl FnOnce() -> R) -> R {
     run()
 }
 
+/// Floating-point operations of a step of [`multiply_tiles`]: four products of whole registers, two a pair's number.
+pub(in crate::ops) const TILES_FLOPS: usize = 4 * 2 * 2 * SIDE * SIDE * SIDE;
+
+/// Multiplies what never leaves the registers, `steps` times: the most that the processor can do.
+///
+/// # Safety
+/// The processor has AMX and the process may use it.
+pub(in crate::ops) unsafe fn multiply_tiles(steps: usize) {
+    // SAFETY: as the caller vouches; the loop touches registers alone, all of them declared.
+    let multiply = || unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "tilezero tmm4",
+            "tilezero tmm5",
+            "tilezero tmm6",
+            "tilezero tmm7",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {steps}",
+            "jnz 2b",
+            steps = inout(reg) steps.max(1) => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nomem, nostack),
+        );
+    };
+    // SAFETY: as the caller vouches.
+    unsafe { configured(multiply) }
+}
+
 /// The sums of a tile.
 #[repr(align(64))]
 struct Sums([[f32; PANEL]; ROWS]);

@@ -9,7 +9,7 @@ mod amx;
 mod loops;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::amx::is_available as has_amx;
+pub(super) use self::amx::{TILES_FLOPS, is_available as has_amx, multiply_tiles};
 #[cfg(target_arch = "aarch64")]
 use super::simd::F32x4;
 use super::simd::{Array8, Isa};

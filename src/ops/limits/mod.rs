@@ -21,7 +21,7 @@ impl Limits {
     /// Measures for about a second, on the threads that the ops use.
     pub fn measure(isa: Isa) -> Self {
         let flops = peak::flops(isa.exact());
-        let bf16_flops = (isa != isa.exact()).then(|| peak::flops(isa));
+        let bf16_flops = isa.is_bf16().then(|| peak::flops(isa));
         Self { flops, bf16_flops, bandwidths: bandwidth::measure() }
     }
 
@@ -48,7 +48,7 @@ mod tests {
         for isa in Isa::available().into_iter().chain(Isa::bf16()) {
             let limits = Limits::measure(isa);
             assert!(limits.flops.is_finite() && limits.flops > 0.0, "{isa:?}: {limits:?}");
-            assert_eq!(limits.bf16_flops.is_some(), isa == Isa::Avx512Bf16);
+            assert_eq!(limits.bf16_flops.is_some(), isa.is_bf16());
             assert!(limits.bandwidths.is_sorted_by_key(|measured| measured.bytes), "{limits:?}");
             assert!(limits.bandwidths.iter().all(|measured| measured.bytes_per_second > 0.0), "{limits:?}");
         }

@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::ops::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::ops::kernels::{TILES_FLOPS, multiply_tiles};
 #[cfg(target_arch = "aarch64")]
 use crate::ops::simd::F32x4;
 use crate::ops::simd::{Array8, Lanes};
@@ -49,6 +51,16 @@ loops! {
 loops! { NEON: F32x4, MANY, 1, target_feature(enable = "neon"); }
 loops! { PORTABLE: Array8, FEW, 1, inline; }
 
+#[cfg(target_arch = "x86_64")]
+const AMX: Loop = {
+    unsafe fn run() -> f32 {
+        // SAFETY: the processor has AMX, as the caller vouches.
+        unsafe { multiply_tiles(STEPS) };
+        0.0
+    }
+    Loop { run, flops_per_step: TILES_FLOPS }
+};
+
 /// Floating-point operations a second, two a product, of all threads together. The processor must have `isa`.
 pub fn flops(isa: Isa) -> f64 {
     let kernel = match isa {
@@ -56,6 +68,8 @@ pub fn flops(isa: Isa) -> f64 {
         Isa::Avx512 => &AVX512,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 => &AVX512_BF16,
+        #[cfg(target_arch = "x86_64")]
+        Isa::AmxBf16 => &AMX,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => &AVX2,
         #[cfg(target_arch = "aarch64")]

@@ -82,7 +82,7 @@ impl Isa {
     }
 
     /// The set for what is multiplied vector by vector, not tile by tile.
-    pub(super) fn without_tiles(self) -> Self {
+    pub fn without_tiles(self) -> Self {
         match self {
             Self::AmxBf16 => Self::Avx512Bf16,
             other => other,
