@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn half_precision_has_instructions_of_its_own_where_it_is_native() {
-        let name = |dtype| instructions(&Runtime::choose(DeviceRequest::Cpu, dtype, Isa::bf16().is_some()).unwrap());
+        let with = Isa::bf16().map(Isa::name);
+        let name = |dtype| instructions(&Runtime::choose(DeviceRequest::Cpu, dtype, with).unwrap());
         assert_eq!(name(DtypeRequest::F32), Some(Isa::detect().name()));
         let expected = Isa::bf16().unwrap_or_else(Isa::detect).name();
         assert_eq!(name(DtypeRequest::Bf16), Some(expected));
