@@ -5,11 +5,11 @@
 constexpr int MOST_CHANNELS = 4096;
 constexpr int MOST_HIDDEN = 1024;
 
-// gates = sigmoid(expand(relu(reduce(mean)))), an image a block. `parts` holds the means in `splits` parts. The mean
+// gates = sigmoid(expand(between(reduce(mean)))), an image a block. `parts` holds the means in `splits` parts. The mean
 // and the hidden values are written for the gradient.
 PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const float* reduce_bias,
-             const float* expand, const float* expand_bias, float* mean, float* hidden, float* gates, int splits,
-             int batch, int channels, int hidden_size) {
+             const float* expand, const float* expand_bias, float between, float* mean, float* hidden, float* gates,
+             int splits, int batch, int channels, int hidden_size) {
     __shared__ float shared_mean[MOST_CHANNELS];
     __shared__ float shared_hidden[MOST_HIDDEN];
     long long image = blockIdx.x;
@@ -25,7 +25,7 @@ PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const
         const float* row = reduce + static_cast<long long>(at) * channels;
         float sum = 0.0f;
         for (int channel = lane; channel < channels; channel += WARP) sum += row[channel] * shared_mean[channel];
-        sum = activate(warp_sum(sum) + reduce_bias[at], 0.0f);
+        sum = activate(warp_sum(sum) + reduce_bias[at], between);
         if (lane == 0) {
             shared_hidden[at] = sum;
             hidden[image * hidden_size + at] = sum;

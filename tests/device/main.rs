@@ -11,6 +11,8 @@ mod batch_norm;
 mod compare;
 #[path = "../kernels/conv2d.rs"]
 mod conv2d;
+#[path = "../kernels/filters.rs"]
+mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
 #[path = "../kernels/loss.rs"]

@@ -17,6 +17,10 @@ macro_rules! every_check {
                 the_direct_convolutions_gradients_are_the_cpus,
                 filters_are_padded_where_they_are_laid_out,
                 linear_layers_are_the_cpus_both_ways;
+            filters:
+                a_depthwise_kernel_that_is_not_compiled_is_refused_by_its_side,
+                convolutions_in_groups_are_the_cpus_with_every_epilogue,
+                depthwise_convolutions_are_the_cpus_also_mixed_ones;
             loss:
                 losses_and_gradients_are_those_of_training,
                 an_image_that_is_not_finite_spoils_its_own_loss_and_gradient,
@@ -30,11 +34,16 @@ macro_rules! every_check {
                 average_pool_counts_what_lies_inside_and_goes_back,
                 global_means_add_up_from_any_number_of_parts,
                 a_global_means_gradient_spreads_evenly,
+                a_shortcut_takes_some_pixels_and_fills_the_further_channels_with_zeros,
+                the_max_pool_takes_what_lies_inside_and_keeps_a_nan,
                 sums_and_gradients_go_through_activations;
             network:
                 a_scheduled_tresnet_gives_the_networks_logits_and_features,
                 a_scheduled_tresnet_in_f16_is_within_one_per_cent,
-                a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits;
+                a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits,
+                a_scheduled_network_with_its_norms_first_gives_the_networks_logits,
+                a_scheduled_resnet_of_groups_and_gates_and_one_with_a_deep_stem_give_the_networks_logits,
+                scheduled_mobile_networks_give_the_networks_logits;
             optimizer:
                 sgd_steps_as_the_cpus,
                 adam_steps_as_the_cpus,

@@ -25,9 +25,8 @@ pub fn round(value: f32, element: Element) -> f32 {
     }
 }
 
-/// An activation that is a slope.
-pub fn sloped(activation: Activation, x: f32) -> f32 {
-    x.max(activation.slope() * x)
+pub fn activated(activation: Activation, x: f32) -> f32 {
+    if activation.is_curved() { x / (1.0 + (-x).exp()) } else { x.max(activation.slope() * x) }
 }
 
 /// The shape with its channels padded.

@@ -158,6 +158,8 @@ fn compile(file: &str, text: &str) -> PathBuf {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let mut command = Command::new(&compiler);
     command.args(["-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", "-Wno-unknown-pragmas", "-U_FORTIFY_SOURCE"]);
+    // Else files that run side by side would share the static variables of inline functions: blocks' shared memory.
+    command.arg("-fvisibility=hidden");
     command.args(includes.iter().map(|folder| format!("-I{}", folder.display())));
     command.arg(format!("-DKERNEL_SOURCE=\"{file}\"")).arg(&shim[1]).arg("-o").arg(&unfinished);
     let output =

@@ -7,6 +7,7 @@ mod checks;
 mod batch_norm;
 mod compare;
 mod conv2d;
+mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
 mod host;

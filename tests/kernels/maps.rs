@@ -1,9 +1,9 @@
 //! Normalising, blur-pool, average pools, activations and sums.
 
 use tresnet::ops::cuda::{self, padded};
-use tresnet::ops::{self, Activation, Normalize, Shape};
+use tresnet::ops::{self, Activation, Normalize, Shape, Subsample};
 
-use crate::compare::{CHANNELS, ELEMENTS, assert_near, pad, padded_shape, round, sloped, unpad, values};
+use crate::compare::{CHANNELS, ELEMENTS, activated, assert_near, pad, padded_shape, round, unpad, values};
 use crate::memory::{Memory, run};
 
 /// Sides that are odd, even, the least and more than a strip.
@@ -57,7 +57,7 @@ pub fn blur_pool_is_the_cpus() {
             let out_shape = ops::blur_pool_shape(shape).unwrap();
             for producer in [None, Some(Activation::LeakyRelu(0.01)), Some(Activation::Relu)] {
                 let act =
-                    |(at, &x): (usize, &f32)| producer.map_or(x, |act| sloped(act, x + bias[at % shape.channels]));
+                    |(at, &x): (usize, &f32)| producer.map_or(x, |act| activated(act, x + bias[at % shape.channels]));
                 let produced: Vec<f32> = input.iter().enumerate().map(act).collect();
                 let mut expected = vec![0.0; out_shape.len()];
                 ops::blur_pool(&produced, shape, &mut expected).unwrap();
@@ -119,6 +119,46 @@ pub fn average_pool_counts_what_lies_inside_and_goes_back() {
     );
 }
 
+pub fn the_max_pool_takes_what_lies_inside_and_keeps_a_nan() {
+    let half = |shape| ops::max_pool_3x3_shape(shape).unwrap();
+    let sides = [(7, 13), (1, 1), (1, 6), (4, 30)];
+    let on_cpu: OnCpu = |input, shape, out| ops::max_pool_3x3(input, shape, out).unwrap();
+    check_pool(&sides, [|shape| shape, half], on_cpu, cuda::max_pool::max_pool_3x3);
+
+    let shape = Shape::new(1, 4, 4, 8);
+    let mut input = values("input", shape.len(), ELEMENTS[0]);
+    input[5 * 8] = f32::NAN;
+    let out = Memory::fresh(half(shape).len() * 4);
+    run(cuda::max_pool::max_pool_3x3(ELEMENTS[0], shape, &Memory::floats(&input), &out));
+    let mut expected = vec![0.0; half(shape).len()];
+    ops::max_pool_3x3(&input, shape, &mut expected).unwrap();
+    let bits = |values: &[f32]| {
+        values.iter().map(|value| value.is_nan().then_some(0).unwrap_or(value.to_bits())).collect::<Vec<_>>()
+    };
+    assert_eq!(bits(&out.read_floats()), bits(&expected));
+}
+
+pub fn a_shortcut_takes_some_pixels_and_fills_the_further_channels_with_zeros() {
+    for (shape, stride, channels) in [
+        (Shape::new(2, 7, 13, 3), 2, 6),
+        (Shape::new(2, 4, 4, 16), 2, 76),
+        (Shape::new(1, 5, 3, 83), 1, 100),
+        (Shape::new(1, 8, 7, 8), 3, 8),
+    ] {
+        let op = Subsample { stride, channels };
+        for element in ELEMENTS {
+            let input = values("input", shape.len(), element);
+            let mut expected = vec![0.0; op.output(shape).len()];
+            ops::subsample(op, &input, shape, &mut expected);
+            let device = Memory::values(element, &pad(&input, shape.channels));
+            let out = Memory::fresh(padded_shape(op.output(shape)).len() * element.size());
+            let wide = Subsample { channels: padded(channels), ..op };
+            run(cuda::subsample::subsample(element, wide, padded_shape(shape), &device, &out));
+            assert_eq!(unpad(&out.read_values(element), channels), expected, "{op:?} of {shape}");
+        }
+    }
+}
+
 pub fn global_means_add_up_from_any_number_of_parts() {
     for (channels, (height, width)) in CHANNELS.into_iter().flat_map(|c| [(c, (1, 1)), (c, (7, 7)), (c, (13, 20))]) {
         let shape = Shape::new(3, height, width, channels);
@@ -157,14 +197,18 @@ pub fn a_global_means_gradient_spreads_evenly() {
 pub fn sums_and_gradients_go_through_activations() {
     let shape = Shape::new(1, 7, 13, 24);
     for element in ELEMENTS {
-        for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01), Activation::Silu] {
             let [left, right] = ["left", "right"].map(|name| values(name, shape.len(), element));
             let expected: Vec<f32> =
-                left.iter().zip(&right).map(|(left, right)| sloped(activation, left + right)).collect();
+                left.iter().zip(&right).map(|(left, right)| activated(activation, left + right)).collect();
             let [device_left, device_right] = [&left, &right].map(|side| Memory::values(element, side));
             run(cuda::activation::add(element, shape, [&device_left, &device_right], activation, &device_left));
             assert_near("sum", element, &device_left.read_values(element), &expected);
 
+            // SiLU goes back by its input, which a sum does not keep.
+            if activation.is_curved() {
+                continue;
+            }
             // A zero counts as the negative side.
             let mut gradient = left.clone();
             let output: Vec<f32> = right.iter().enumerate().map(|(at, x)| if at % 5 == 0 { 0.0 } else { *x }).collect();

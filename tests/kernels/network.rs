@@ -4,9 +4,12 @@
 use candle_core::{DType, Device, Shape as Dims, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use tresnet::models::efficientnet::EfficientNet;
+use tresnet::models::mixnet::MixNet;
+use tresnet::models::resnet::{Block, ResNet};
 use tresnet::models::torch_resnet::TorchResNet;
 use tresnet::models::tresnet::TResNet;
-use tresnet::models::{Architecture, Config, Request};
+use tresnet::models::{Architecture, Config, ModelKwargs, Request, Shortcut};
 use tresnet::nn::{Network, Value};
 use tresnet::ops::cuda::Element;
 use tresnet::ops::{Constant, Isa, Memory, Schedule, Shape};
@@ -64,7 +67,12 @@ fn scheduled(schedule: &Schedule, constants: &[Constant], pixels: &[u8]) -> Vec<
 }
 
 fn check(config: &dyn Config, side: usize, element: Element, tolerance: f32) {
-    let Architecture { graph, features, logits } = config.architecture(&Request::new(5, 3)).unwrap();
+    check_with(config, ModelKwargs::default(), side, element, tolerance);
+}
+
+fn check_with(config: &dyn Config, kwargs: ModelKwargs, side: usize, element: Element, tolerance: f32) {
+    let request = Request { kwargs, ..Request::new(5, 3) };
+    let Architecture { graph, features, logits } = config.architecture(&request).unwrap();
     let weights = VarBuilder::from_backend(Box::new(Formula), DType::F32, Device::Cpu);
     let constants = graph.constants(&weights).unwrap();
     let network = Network::bind(graph.clone(), &weights, &MEAN, &STD, Isa::detect()).unwrap();
@@ -96,8 +104,31 @@ pub fn a_scheduled_tresnet_in_f16_is_within_one_per_cent() {
     check(&TINY, 64, Element::F16, 1e-2);
 }
 
+/// For CIFAR; with a dropout that evaluation passes over.
+const BOTTLENECK: TorchResNet =
+    TorchResNet { blocks: &[1, 1, 1], bottleneck: true, pre_activation: false, width: 1, drop_rate: 0.0 };
+const BASIC: TorchResNet = TorchResNet { bottleneck: false, drop_rate: 0.3, ..BOTTLENECK };
+
 pub fn a_scheduled_resnet_with_its_strided_shortcuts_gives_the_networks_logits() {
-    let blocks = &[1, 1, 1];
-    let network = TorchResNet { blocks, bottleneck: true, pre_activation: false, width: 1, drop_rate: 0.0 };
-    check(&network, 12, Element::F32, 1e-4);
+    check(&BOTTLENECK, 12, Element::F32, 1e-4);
+    let kwargs = ModelKwargs { shortcut: Some(Shortcut::Identity), ..ModelKwargs::default() };
+    check_with(&BASIC, kwargs, 13, Element::F32, 1e-4);
+}
+
+pub fn a_scheduled_network_with_its_norms_first_gives_the_networks_logits() {
+    check(&TorchResNet { pre_activation: true, ..BOTTLENECK }, 12, Element::F32, 1e-4);
+    check(&TorchResNet { pre_activation: true, ..BASIC }, 12, Element::F16, 1e-2);
+}
+
+pub fn a_scheduled_resnet_of_groups_and_gates_and_one_with_a_deep_stem_give_the_networks_logits() {
+    let groups = Block::Bottleneck { groups: 32, width: 4 };
+    let network = ResNet { blocks: [1, 1, 0, 0], block: groups, deep: false, squeeze_excite: true };
+    check(&network, 33, Element::F32, 1e-4);
+    check(&ResNet { block: Block::Basic, deep: true, squeeze_excite: false, ..network }, 34, Element::Bf16, 4e-2);
+}
+
+pub fn scheduled_mobile_networks_give_the_networks_logits() {
+    check(&EfficientNet { width: 0.25, depth: 0.3 }, 37, Element::F32, 1e-4);
+    check(&MixNet { small: true, width: 0.3, depth: 0.3 }, 40, Element::F32, 1e-4);
+    check(&MixNet { small: false, width: 0.25, depth: 0.3 }, 32, Element::F16, 2e-2);
 }

@@ -9,6 +9,8 @@
 
 #include "each_element.cu"
 
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
 Dim threadIdx, blockIdx, gridDim;
 unsigned char exchanged[256][8];
 
@@ -88,16 +90,16 @@ void wait_for(Wait barrier) {
 }
 
 // The kernel of that name; null where this file has none.
-extern "C" const Kernel* find_kernel(const char* name) {
+EXPORTED const Kernel* find_kernel(const char* name) {
     const Kernel* kernel = Kernel::first;
     while (kernel && std::strcmp(kernel->name, name) != 0) kernel = kernel->next;
     return kernel;
 }
 
-extern "C" const char* kernel_signature(const Kernel* kernel) { return kernel->signature.c_str(); }
+EXPORTED const char* kernel_signature(const Kernel* kernel) { return kernel->signature.c_str(); }
 
 // Whether every thread of every block came to its end. One caller at a time.
-extern "C" bool run_kernel(const Kernel* kernel, const unsigned* grid, void** arguments, bool falling) {
+EXPORTED bool run_kernel(const Kernel* kernel, const unsigned* grid, void** arguments, bool falling) {
     if (fibres.empty()) {
         fibres = std::vector<Fibre>(BLOCK);
         for (Fibre& fibre : fibres) {

@@ -33,7 +33,7 @@ impl Weights {
 
     fn layers(&self, hidden: usize) -> Layers {
         let [w1, b1, w2, b2] = self.device.each_ref().map(|memory| (**memory).clone());
-        Layers { reduce: [w1, b1], expand: [w2, b2], hidden }
+        Layers { reduce: [w1, b1], expand: [w2, b2], hidden, between: Activation::Relu }
     }
 }
 
@@ -134,7 +134,8 @@ fn check(
 pub fn more_channels_than_a_block_can_hold_are_refused() {
     let memory = Memory::fresh(1 << 20);
     let region = || (*memory).clone();
-    let layers = Layers { reduce: [region(), region()], expand: [region(), region()], hidden: 1 };
+    let layers =
+        Layers { reduce: [region(), region()], expand: [region(), region()], hidden: 1, between: Activation::Relu };
     let own = Gate { mean: region(), hidden: region(), gates: region() };
     let refused = gate(Shape::new(1, 1, 1, 4104), &memory, 1, &layers, &own).err().unwrap();
     assert!(format!("{refused:#}").contains("4104 channels"), "{refused:#}");

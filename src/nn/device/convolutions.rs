@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::supported::{DeviceConv, conv, sloped};
+use super::form::{Form, conv, sloped};
 use crate::nn::graph::{Graph, Node, Op, Value};
 use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape};
 
@@ -16,25 +16,28 @@ pub enum Use {
 }
 
 impl Graph {
-    /// Every convolution problem of a run, with padded channels, in the order in which they come: for training the
+    /// Every convolution problem of a run that cuDNN is asked for, with padded channels, in the order in which they come: for training the
     /// backward pass from the end.
     ///
     /// # Errors
-    /// If images of this shape do not suit the network, or a device has no kernels for one of its convolutions.
+    /// If images of this shape do not suit the network, or one of its convolutions is not trained on a device yet.
     pub fn conv_problems(&self, image: Shape, purpose: Use) -> Result<Vec<ConvProblem>> {
         let shapes = self.shapes(image)?;
         let mut problems = Vec::new();
         let mut gradients = Vec::new();
         for (at, node) in self.nodes.iter().enumerate() {
-            let Some(DeviceConv { spec, activation, .. }) = conv(&node.op)? else { continue };
+            let Some(own) = conv(&node.op)? else { continue };
             let Some(&input) = node.inputs.first() else { continue };
             let shape = shapes[input.0];
             match purpose {
                 Use::Evaluation => {
-                    let pass = ConvPass::Forward { residual: node.inputs.len() > 1, activation };
-                    problems.push(problem(&spec, shape, pass));
+                    // Depthwise ones have a kernel of our own.
+                    let Form::Product(spec) = &own.form else { continue };
+                    let pass = ConvPass::Forward { residual: node.inputs.len() > 1, activation: own.activation };
+                    problems.push(problem(spec, shape, pass));
                 }
                 Use::Training => {
+                    let spec = own.trained()?;
                     problems.push(problem(&spec, shape, ConvPass::Statistics));
                     // Nobody asks for the image's gradient.
                     if input != Value(0) {
@@ -97,12 +100,35 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_kernels_is_refused_by_name() {
+    fn what_is_not_trained_is_refused_by_name() {
         let (mut graph, image) = Graph::new(8, 1);
         let layer = ConvLayer { grouping: Grouping::Depthwise, ..ConvLayer::new("depthwise".into(), 8) };
         graph.conv(image, layer);
-        let error = graph.conv_problems(Shape::new(2, 8, 8, 8), Use::Evaluation).unwrap_err().to_string();
-        assert_eq!(error, "grouped and depthwise convolutions have no kernels on a GPU yet");
+        let shape = Shape::new(2, 8, 8, 8);
+        let error = graph.conv_problems(shape, Use::Training).unwrap_err().to_string();
+        assert_eq!(error, "depthwise convolutions are not trained on a GPU yet");
+        assert_eq!(graph.conv_problems(shape, Use::Evaluation).unwrap(), []);
+    }
+
+    #[test]
+    fn mixed_convolutions_are_one_product_and_groups_stay() {
+        let (mut graph, image) = Graph::new(16, 1);
+        let x = graph.conv(image, ConvLayer { kernels: &[1, 1], ..ConvLayer::new("mixed".into(), 20) });
+        let x = graph.conv(x, ConvLayer::new("plain".into(), 16));
+        graph.conv(
+            x,
+            ConvLayer { grouping: Grouping::Groups(4), kernels: &[3], ..ConvLayer::new("grouped".into(), 16) },
+        );
+        let problems = graph.conv_problems(Shape::new(2, 8, 8, 16), Use::Evaluation).unwrap();
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "2x8x8x16 -> 24, 1x1/1: conv + bias",
+                "2x8x8x24 -> 16, 1x1/1: conv + bias",
+                "2x8x8x16 -> 16, 3x3/1 in 4 groups: conv + bias",
+            ]
+        );
     }
 
     #[test]

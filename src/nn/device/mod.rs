@@ -3,9 +3,9 @@
 
 mod constants;
 mod convolutions;
+mod form;
 mod network;
 mod schedule;
-mod supported;
 
 pub use convolutions::Use;
 pub use network::DeviceNetwork;

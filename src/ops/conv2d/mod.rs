@@ -5,9 +5,11 @@
 
 mod algorithm;
 mod backward;
+mod bands;
 mod depthwise;
 mod filters;
 mod gather;
+mod joined;
 mod level;
 mod outer;
 mod pack;
@@ -19,7 +21,8 @@ mod winograd;
 
 pub use algorithm::Algorithm;
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
-pub use padding::{PaddedConv, PaddedLinear};
+pub use bands::{Band, Bands};
+pub use padding::{PaddedConv, PaddedLinear, padded_vector};
 pub use problem::{ConvPass, ConvProblem, Fusion};
 pub use spec::{ConvSpec, Window};
 

@@ -20,8 +20,11 @@ pub struct PaddedConv {
 }
 
 impl ConvSpec {
-    /// The dense convolution with its channels padded.
+    /// The convolution with its channels padded: a dense one, or one whose groups make a multiple of eight already.
     pub fn padded(&self) -> Self {
+        if self.groups > 1 {
+            return *self;
+        }
         let wide = Self::new(padded(self.in_channels), padded(self.out_channels), self.kernel, self.stride);
         Self { padding: self.padding, ..wide }
     }
@@ -31,7 +34,7 @@ impl PaddedConv {
     /// Lays out `weight`, `[out_channels, in_channels, kernel, kernel]` as in a checkpoint, each output channel
     /// multiplied by its `scale`. `shift` becomes the bias.
     pub fn new(spec: &ConvSpec, weight: &[f32], scale: Option<&[f32]>, shift: Option<&[f32]>) -> Self {
-        let filter = spec.in_channels * spec.taps();
+        let filter = spec.in_channels / spec.groups * spec.taps();
         let factor = |channel: usize| scale.map_or(1.0, |scale| scale[channel]);
         let scaled: Vec<f32> = weight.iter().enumerate().map(|(at, value)| factor(at / filter) * value).collect();
         let wide = spec.padded();
@@ -66,7 +69,8 @@ impl PaddedLinear {
     }
 }
 
-fn padded_vector(values: &[f32], len: usize) -> Vec<f32> {
+/// One value a channel, with zeros behind them up to `len`.
+pub fn padded_vector(values: &[f32], len: usize) -> Vec<f32> {
     let mut longer = values.to_vec();
     longer.resize(len, 0.0);
     longer

@@ -94,6 +94,9 @@ impl fmt::Display for ConvProblem {
         if padding != kernel / 2 {
             write!(f, " padded by {padding}")?;
         }
+        if self.spec.groups > 1 {
+            write!(f, " in {} groups", self.spec.groups)?;
+        }
         write!(f, ": {}", self.pass)
     }
 }

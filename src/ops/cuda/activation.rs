@@ -34,7 +34,7 @@ pub fn add(
         .channels(shape.channels)
         .values(left, shape.len())
         .values(right, shape.len())
-        .float(activation.slope())
+        .activation(activation)
         .values(out, shape.len())
         .int(shape.len() / EIGHT)
         .threads(shape.len() / EIGHT)

@@ -98,7 +98,7 @@ pub fn apply(
         .words(&norm.scale, shape.channels)
         .words(&norm.shift, shape.channels)
         .optional_values(residual, shape.len())
-        .float(activation.slope())
+        .activation(activation)
         .values(out, shape.len())
         .ints([shape.pixels(), shape.channels])
         .threads(shape.len() / EIGHT)

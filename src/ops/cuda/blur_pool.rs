@@ -22,7 +22,7 @@ pub fn blur_pool(
         .channels(shape.channels)
         .values(input, shape.len())
         .optional_words(producer.map(|(bias, _)| bias), shape.channels)
-        .float(producer.map_or(1.0, |(_, activation)| activation.slope()))
+        .activation(producer.map_or(Activation::Identity, |(_, activation)| activation))
         .values(out, out_shape.len())
         .ints([shape.batch, shape.height, shape.width, shape.channels])
         .threads(shape.batch * out_shape.height * out_shape.width.div_ceil(STRIP) * (shape.channels / EIGHT))

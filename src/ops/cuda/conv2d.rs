@@ -2,27 +2,31 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, Element, Launch, Region};
+use super::launch::{Builder, EIGHT, Element, Launch, Region};
 use crate::ops::{Activation, ConvSpec, Shape};
 
 /// Rows and columns of a block's tile: `TILE` of product.cuh.
 const TILE: usize = 64;
 
 /// `[out_channels][in_channels][kernel][kernel]`, a checkpoint's order, to a device's
-/// `[out_channels][kernel][kernel][in_channels]`, each of the channels padded to as many as `padded` says.
+/// `[out_channels][kernel][kernel][in_channels]`, each of the channels padded to as many as `padded` says; those of a
+/// group stay as they are.
 pub fn filter_for_device(spec: &ConvSpec, weight: &[f32], padded: impl Fn(usize) -> usize) -> Vec<f32> {
     let taps = spec.kernel * spec.kernel;
     assert_eq!(weight.len(), spec.weight_shape().iter().product::<usize>(), "weight of {spec:?}");
-    let inputs = padded(spec.in_channels);
+    let own = spec.in_channels / spec.groups;
+    let padded = |channels| if spec.groups > 1 { channels } else { padded(channels) };
+    let inputs = padded(own);
     let mut filter = vec![0.0; padded(spec.out_channels) * taps * inputs];
     for (at, &value) in weight.iter().enumerate() {
-        let (tap, input, output) = (at % taps, at / taps % spec.in_channels, at / taps / spec.in_channels);
+        let (tap, input, output) = (at % taps, at / taps % own, at / taps / own);
         filter[(output * taps + tap) * inputs + input] = value;
     }
     filter
 }
 
-/// [`crate::ops::Conv2d`]: `out = activation(conv(input) + bias + residual)`, the bias in f32.
+/// [`crate::ops::Conv2d`] over whole maps, dense or in groups: `out = activation(conv(input) + bias + residual)`, the bias
+/// in f32. In groups the output's channels are a multiple of eight.
 pub fn conv2d(
     element: Element,
     spec: &ConvSpec,
@@ -33,16 +37,20 @@ pub fn conv2d(
     out: &Region,
 ) -> Result<Launch> {
     let out_shape = spec.output(shape)?;
-    Builder::new("conv2d", element, What(spec, shape))
+    let grouped = spec.groups > 1;
+    let builder = Builder::new(if grouped { "conv2d_grouped" } else { "conv2d" }, element, What(spec, shape))
         .values(input, shape.len())
         .values(weight, weight_len(spec))
         .optional_words(bias, spec.out_channels)
         .optional_values(residual, out_shape.len())
-        .float(activation.slope())
+        .activation(activation)
         .values(out, out_shape.len())
         .ints(geometry(spec, shape, out_shape))
-        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned())
-        .grid(tiles(out_shape.pixels(), spec.out_channels))
+        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned());
+    if grouped {
+        return builder.channels(out_shape.channels).int(spec.groups).threads(out_shape.len() / EIGHT);
+    }
+    builder.grid(tiles(out_shape.pixels(), spec.out_channels))
 }
 
 /// [`crate::ops::conv2d_input_gradient`]: `out` is the input's gradient plus `add`, which may be `out`; `shape` is the
@@ -108,6 +116,7 @@ struct What<'a>(&'a ConvSpec, Shape);
 impl std::fmt::Display for What<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(spec, shape) = self;
-        write!(f, "{shape} by {0}x{0}, stride {1}, to {2} channels", spec.kernel, spec.stride, spec.out_channels)
+        write!(f, "{shape} by {0}x{0}, stride {1}, to {2} channels", spec.kernel, spec.stride, spec.out_channels)?;
+        if spec.groups > 1 { write!(f, " in {} groups", spec.groups) } else { Ok(()) }
     }
 }

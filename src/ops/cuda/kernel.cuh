@@ -83,8 +83,12 @@ struct Eight {
     }
 };
 
-// max(x, slope * x) for a slope of at most 1; NaN stays NaN.
+// What stands for SiLU where a kernel takes a slope, which is at most 1: `SILU` of launch.rs.
+constexpr float SILU = 2.0f;
+
+// max(x, slope * x), or x * sigmoid(x) for SILU; NaN stays NaN.
 DEVICE float activate(float x, float slope) {
+    if (slope == SILU) return x / (1.0f + expf(-x));
     float scaled = x * slope;
     return scaled > x ? scaled : x;
 }

@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
 
+use crate::ops::Activation;
+
 /// Threads of every block: `BLOCK` of kernel.cuh.
 pub const BLOCK: usize = 256;
 /// Channels that a thread takes, and of which feature maps on a device have a multiple.
 pub const EIGHT: usize = 8;
+/// What kernels take in place of a slope for SiLU: `SILU` of kernel.cuh.
+const SILU: f32 = 2.0;
 /// What every region is aligned to: one access of a thread.
 pub const ALIGNMENT: usize = 16;
 
@@ -198,6 +202,11 @@ impl Builder {
     pub fn float(mut self, value: f32) -> Self {
         self.launch.arguments.push(Argument::Float(value));
         self
+    }
+
+    /// An activation, for a kernel that computes it with `activate`.
+    pub fn activation(self, activation: Activation) -> Self {
+        self.float(if activation.is_curved() { SILU } else { activation.slope() })
     }
 
     pub fn int(mut self, value: usize) -> Self {

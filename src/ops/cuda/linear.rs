@@ -38,7 +38,7 @@ pub fn linear(
         .words(input, batch * inputs)
         .words(weight, outputs * inputs)
         .words(bias, outputs)
-        .float(activation.slope())
+        .activation(activation)
         .words(out, batch * outputs)
         .ints(shape.sizes())
         .grid(tiles(batch, outputs))

@@ -11,12 +11,14 @@ pub mod blur_pool;
 mod columns;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod depthwise;
 #[cfg(feature = "cuda")]
 mod device;
 #[cfg(feature = "cuda")]
 mod graph;
 mod launch;
 pub mod linear;
+pub mod max_pool;
 #[cfg(feature = "cuda")]
 mod memory;
 #[cfg(feature = "cuda")]
@@ -25,6 +27,7 @@ pub mod normalize;
 pub mod optimizer;
 pub mod pool;
 pub mod squeeze_excite;
+pub mod subsample;
 #[cfg(feature = "cuda")]
 mod upload;
 

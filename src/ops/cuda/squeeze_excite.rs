@@ -16,6 +16,8 @@ pub struct Layers {
     pub reduce: [Region; 2],
     pub expand: [Region; 2],
     pub hidden: usize,
+    /// Stands between them.
+    pub between: Activation,
 }
 
 /// What a gate computes on the way, in f32, for its gradient.
@@ -45,6 +47,7 @@ pub fn gate(shape: Shape, parts: &Region, splits: usize, layers: &Layers, out: &
         .words(&layers.reduce[1], layers.hidden)
         .words(&layers.expand[0], weights)
         .words(&layers.expand[1], shape.channels)
+        .activation(layers.between)
         .words(&out.mean, rows)
         .words(&out.hidden, shape.batch * layers.hidden)
         .words(&out.gates, rows)
@@ -67,7 +70,7 @@ pub fn apply(
         .values(input, shape.len())
         .words(gates, shape.batch * shape.channels)
         .optional_values(residual, shape.len())
-        .float(activation.slope())
+        .activation(activation)
         .values(out, shape.len())
         .ints([shape.batch, shape.area(), shape.channels])
         .threads(shape.len() / EIGHT)
@@ -116,6 +119,7 @@ pub fn gate_gradient(
 ) -> Result<Launch> {
     let (rows, weights) = (shape.batch * shape.channels, shape.channels * layers.hidden);
     builder("squeeze_excite_gate_gradient", shape, layers.hidden)
+        .require(layers.between == Activation::Relu, || "a gate goes back through ReLU alone".to_owned())
         .words(parts, splits * rows)
         .words(&gate.gates, rows)
         .words(&gate.hidden, shape.batch * layers.hidden)

@@ -5,9 +5,10 @@ use anyhow::{Context, Result};
 use super::{Constants, GateScratch, Slot, Step};
 use crate::ops::cuda::batch_norm::{self, Norm};
 use crate::ops::cuda::conv2d::conv2d;
+use crate::ops::cuda::depthwise::depthwise;
 use crate::ops::cuda::linear::{LinearShape, linear};
 use crate::ops::cuda::squeeze_excite::{self, Gate, Layers};
-use crate::ops::cuda::{Element, Launch, Region, blur_pool, normalize, pool};
+use crate::ops::cuda::{Element, Launch, Region, blur_pool, max_pool, normalize, pool, subsample};
 use crate::ops::{Activation, ConvPass, ConvProblem};
 
 /// What steps work on.
@@ -49,11 +50,15 @@ impl Memory {
         activation: Activation,
         out: &Region,
     ) -> Result<Launch> {
-        // A batch norm with a scale of 1; of its numbers the launch takes scale and shift alone.
-        let [weight, mean, inverse, scale] = [(); 4].map(|()| self.ones.clone());
-        let norm = Norm { weight, bias: bias.clone(), mean, inverse, scale, shift: bias.clone() };
+        let norm = affine(self.ones.clone(), bias.clone());
         batch_norm::apply(self.element, problem.output()?, out, &norm, residual, activation, out)
     }
+}
+
+/// A batch norm of these alone: the launch that applies one takes nothing else of it.
+fn affine(scale: Region, shift: Region) -> Norm {
+    let [weight, mean, inverse] = [(); 3].map(|()| scale.clone());
+    Norm { weight, bias: shift.clone(), mean, inverse, scale, shift }
 }
 
 impl Step {
@@ -80,16 +85,30 @@ impl Step {
                 let terms = [Some(bias), residual.as_ref()];
                 conv2d(element, &problem.spec, problem.input, operands, terms, activation, &at(out)?)?
             }
+            Self::Depthwise { bands, shape, activation, constants, input, residual, out } => {
+                let [weight, bias] = memory.constants(*constants)?;
+                let (input, residual, out) = (at(input)?, maybe(residual)?, at(out)?);
+                let operands = [&input, weight];
+                return depthwise(element, bands, *shape, operands, [Some(bias), residual.as_ref()], *activation, &out);
+            }
+            Self::Norm { shape, activation, constants, input, out } => {
+                let [scale, shift] = memory.constants(*constants)?.map(Clone::clone);
+                batch_norm::apply(element, *shape, &at(input)?, &affine(scale, shift), None, *activation, &at(out)?)?
+            }
             Self::BlurPool { shape, input, out } => {
                 blur_pool::blur_pool(element, *shape, &at(input)?, None, &at(out)?)?
+            }
+            Self::MaxPool3x3 { shape, input, out } => max_pool::max_pool_3x3(element, *shape, &at(input)?, &at(out)?)?,
+            Self::Subsample { op, shape, input, out } => {
+                subsample::subsample(element, *op, *shape, &at(input)?, &at(out)?)?
             }
             Self::AveragePool2x2 { shape, input, out } => {
                 pool::average_pool_2x2(element, *shape, &at(input)?, &at(out)?)?
             }
-            Self::SqueezeExcite { shape, hidden, activation, constants, input, residual, out, scratch } => {
+            Self::SqueezeExcite { shape, hidden, between, activation, constants, input, residual, out, scratch } => {
                 let GateScratch { splits, parts, mean, hidden: kept, gates } = scratch;
                 let [w1, b1, w2, b2] = memory.constants(*constants)?.map(Clone::clone);
-                let layers = Layers { reduce: [w1, b1], expand: [w2, b2], hidden: *hidden };
+                let layers = Layers { reduce: [w1, b1], expand: [w2, b2], hidden: *hidden, between: *between };
                 let gate = Gate { mean: at(mean)?, hidden: at(kept)?, gates: at(gates)? };
                 let (input, parts, residual) = (at(input)?, at(parts)?, maybe(residual)?);
                 return Ok(vec![

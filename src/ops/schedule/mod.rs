@@ -8,94 +8,15 @@ mod arena;
 mod gpu;
 mod launches;
 mod runner;
+mod step;
 
 pub use arena::{Request, place};
 pub use launches::Memory;
 pub use runner::{Constant, Loaded, Parameters, Run, load};
+pub use step::{Constants, GateScratch, Slot, Step};
 
+use super::Shape;
 use super::cuda::Element;
-use super::{Activation, ConvProblem, Shape};
-
-/// A part of the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
-    pub offset: usize,
-    pub bytes: usize,
-}
-
-/// The first of a step's constants among the network's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Constants(pub usize);
-
-/// One op. Shapes are those on the device, channels padded; what it writes is none of what it reads.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Bytes of the images to normalised cells.
-    Images {
-        image: Shape,
-        cell: usize,
-        out: Slot,
-    },
-    /// Constants: weight, bias.
-    Conv {
-        problem: ConvProblem,
-        constants: Constants,
-        input: Slot,
-        residual: Option<Slot>,
-        out: Slot,
-    },
-    BlurPool {
-        shape: Shape,
-        input: Slot,
-        out: Slot,
-    },
-    AveragePool2x2 {
-        shape: Shape,
-        input: Slot,
-        out: Slot,
-    },
-    /// Constants: weight and bias of `reduce`, then of `expand`.
-    SqueezeExcite {
-        shape: Shape,
-        hidden: usize,
-        activation: Activation,
-        constants: Constants,
-        input: Slot,
-        residual: Option<Slot>,
-        out: Slot,
-        scratch: GateScratch,
-    },
-    /// To f32 `[batch, channels]`.
-    GlobalAveragePool {
-        shape: Shape,
-        input: Slot,
-        out: Slot,
-    },
-    /// In f32. Constants: weight, bias.
-    Linear {
-        batch: usize,
-        inputs: usize,
-        outputs: usize,
-        constants: Constants,
-        input: Slot,
-        out: Slot,
-    },
-}
-
-/// Where a gate keeps what it needs between its launches, in f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GateScratch {
-    /// Parts that the sums over an image are split into.
-    pub splits: usize,
-    /// `[splits, batch, channels]`
-    pub parts: Slot,
-    /// `[batch, channels]`
-    pub mean: Slot,
-    /// `[batch, hidden]`
-    pub hidden: Slot,
-    /// `[batch, channels]`
-    pub gates: Slot,
-}
 
 /// A forward pass for one shape of batch.
 #[derive(Clone, Debug)]
@@ -110,50 +31,6 @@ pub struct Schedule {
     pub output: Slot,
     pub output_width: usize,
     pub output_channels: usize,
-}
-
-impl Step {
-    /// What the step reads.
-    pub fn reads(&self) -> Vec<Slot> {
-        match self {
-            Self::Images { .. } => Vec::new(),
-            Self::Conv { input, residual, .. } | Self::SqueezeExcite { input, residual, .. } => {
-                [Some(*input), *residual].into_iter().flatten().collect()
-            }
-            Self::BlurPool { input, .. }
-            | Self::AveragePool2x2 { input, .. }
-            | Self::GlobalAveragePool { input, .. }
-            | Self::Linear { input, .. } => vec![*input],
-        }
-    }
-
-    /// The value that the step is for.
-    pub fn out(&self) -> Slot {
-        match self {
-            Self::Images { out, .. }
-            | Self::Conv { out, .. }
-            | Self::BlurPool { out, .. }
-            | Self::AveragePool2x2 { out, .. }
-            | Self::SqueezeExcite { out, .. }
-            | Self::GlobalAveragePool { out, .. }
-            | Self::Linear { out, .. } => *out,
-        }
-    }
-
-    /// What the step writes, the value first.
-    pub fn writes(&self) -> Vec<Slot> {
-        let mut writes = vec![self.out()];
-        if let Self::SqueezeExcite { scratch, .. } = self {
-            writes.extend([scratch.parts, scratch.mean, scratch.hidden, scratch.gates]);
-        }
-        writes
-    }
-}
-
-impl Slot {
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.offset < other.offset + other.bytes && other.offset < self.offset + self.bytes
-    }
 }
 
 impl Schedule {

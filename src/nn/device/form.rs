@@ -1,0 +1,73 @@
+//! A convolution of the graph as a device computes it.
+
+use anyhow::{Result, bail, ensure};
+
+use crate::nn::graph::{Conv, Norm, Op};
+use crate::ops::cuda::padded;
+use crate::ops::{Activation, Bands, ConvSpec};
+
+/// A convolution with its surroundings.
+pub struct DeviceConv<'a> {
+    pub form: Form,
+    /// What it is made of, with their weights.
+    pub convs: &'a [Conv],
+    pub norm: Option<Norm>,
+    pub activation: Activation,
+}
+
+/// How it is computed.
+#[derive(Debug, PartialEq)]
+pub enum Form {
+    /// A product over the channels of the whole map, or of groups of them; its channels are not padded yet. A mixed
+    /// convolution becomes one with zeros where an output does not see an input: pointwise ones are bound by memory,
+    /// which the zeros do not touch, and windows of channels would be.
+    Product(ConvSpec),
+    /// A filter a channel.
+    Depthwise(Bands),
+}
+
+/// The op as such a convolution; `None` for an op that is no convolution.
+///
+/// # Errors
+/// If its parts do not make up one.
+pub fn conv(op: &Op) -> Result<Option<DeviceConv<'_>>> {
+    let Op::Conv { convs, norm, activation } = op else { return Ok(None) };
+    let specs: Vec<ConvSpec> = convs.iter().map(|conv| conv.spec).collect();
+    let form = match specs[..] {
+        _ if Bands::make_up(&specs) => Form::Depthwise(Bands::new(&specs)?),
+        [spec] if fits_in_groups(&spec) => Form::Product(spec),
+        _ => Form::Product(ConvSpec::joined(&specs)?),
+    };
+    Ok(Some(DeviceConv { form, convs, norm: *norm, activation: *activation }))
+}
+
+/// Whether groups stay as they are on a device: no channel is added.
+fn fits_in_groups(spec: &ConvSpec) -> bool {
+    spec.groups > 1
+        && [(spec.in_channels, spec.input), (spec.out_channels, spec.output)]
+            .into_iter()
+            .all(|(channels, window)| channels == window.of && padded(channels) == channels)
+}
+
+impl DeviceConv<'_> {
+    /// The convolution, where a gradient goes back through it by cuDNN.
+    ///
+    /// # Errors
+    /// For a grouped, depthwise or mixed convolution, or SiLU.
+    pub fn trained(&self) -> Result<ConvSpec> {
+        let Form::Product(spec) = self.form else { bail!("depthwise convolutions are not trained on a GPU yet") };
+        ensure!(
+            spec.groups == 1 && self.convs.len() == 1,
+            "grouped and mixed convolutions are not trained on a GPU yet"
+        );
+        sloped(self.activation)?;
+        Ok(spec)
+    }
+}
+
+/// # Errors
+/// For an activation that is no slope.
+pub fn sloped(activation: Activation) -> Result<()> {
+    ensure!(!activation.is_curved(), "SiLU is not trained on a GPU yet");
+    Ok(())
+}

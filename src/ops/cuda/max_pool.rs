@@ -1,0 +1,17 @@
+//! Launches of max_pool.cu.
+
+use anyhow::Result;
+
+use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use crate::ops::{Shape, max_pool_3x3_shape};
+
+/// [`crate::ops::max_pool_3x3`].
+pub fn max_pool_3x3(element: Element, shape: Shape, input: &Region, out: &Region) -> Result<Launch> {
+    let out_shape = max_pool_3x3_shape(shape)?;
+    Builder::new("max_pool_3x3", element, shape)
+        .channels(shape.channels)
+        .values(input, shape.len())
+        .values(out, out_shape.len())
+        .ints([shape.batch, shape.height, shape.width, shape.channels])
+        .threads(out_shape.len() / EIGHT)
+}
