@@ -86,7 +86,7 @@ fn kernel_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
 
 /// Names of the kernels that a file declares, with their elements'.
 fn kernels(source: &Path) -> Result<Vec<String>, String> {
-    let text = std::fs::read_to_string(source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let text = text(source)?;
     let mut names = Vec::new();
     for line in text.lines() {
         let Some((declaration, rest)) = line.split_once('(') else { continue };
@@ -110,6 +110,8 @@ fn fatbin(out: &Path, source: &Path) -> PathBuf {
     out.join(format!("{}.fatbin", stem(source).replace('/', "-")))
 }
 
+/// Compiles a file, unless what it is compiled from and by has not changed since: cargo calls for a change anywhere among
+/// the ops.
 fn compile(nvcc: &Path, source: &Path, out: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["-fatbin", "-O3", "-std=c++17", "--compress-mode=size", "-Isrc/ops", "-Isrc/ops/cuda"]);
@@ -118,12 +120,32 @@ fn compile(nvcc: &Path, source: &Path, out: &Path) -> Result<(), String> {
     }
     command.arg("-gencode").arg(format!("arch=compute_{PTX},code=compute_{PTX}"));
     command.arg(format!("-DKERNEL_SOURCE=\"{}.cu\"", stem(source))).arg(DRIVER).arg("-o").arg(out);
+    let origin = [format!("{command:?}\n"), text(source)?, shared_text()?].concat();
+    let note = out.with_extension("origin");
+    if out.is_file() && std::fs::read_to_string(&note).is_ok_and(|before| before == origin) {
+        return Ok(());
+    }
     let output = command.output().map_err(|error| format!("{}: {error}", nvcc.display()))?;
     if output.status.success() {
-        return Ok(());
+        return std::fs::write(&note, origin).map_err(|error| format!("{}: {error}", note.display()));
     }
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     Err(format!("{} does not compile:\n{said}", source.display()))
+}
+
+/// What every kernel file is compiled with.
+fn shared_text() -> Result<String, String> {
+    let folder = Path::new(DRIVER).parent().unwrap_or(Path::new(KERNELS));
+    let unreadable = |error| format!("{}: {error}", folder.display());
+    let paths = folder.read_dir().map_err(unreadable)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().map_err(unreadable)?;
+    paths.retain(|path| path == Path::new(DRIVER) || path.extension().is_some_and(|ending| ending == "cuh"));
+    paths.sort();
+    paths.iter().map(|path| text(path)).collect()
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The first nvcc of: NVCC; CUDA_HOME and CUDA_PATH; PATH; what scripts/build-cuda.sh installed; the usual place.
