@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Plans every dense convolution of every network for an H200 with cuDNN itself, on a machine that needs no GPU.
+# Plans the convolutions of every network, all but depthwise ones, for an H200 with cuDNN itself, on a machine that needs
+# no GPU.
 #
 #   scripts/check-cudnn-plans.sh [VERSION OF nvidia-cudnn-cu13]
 #

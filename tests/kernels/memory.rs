@@ -45,12 +45,7 @@ impl Memory {
     }
 
     pub fn values(element: Element, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|&value| match element {
-            Element::F32 => value.to_le_bytes().to_vec(),
-            Element::F16 => f16::from_f32(value).to_le_bytes().to_vec(),
-            Element::Bf16 => bf16::from_f32(value).to_le_bytes().to_vec(),
-        });
-        Self::of_bytes(&bytes.collect::<Vec<u8>>())
+        Self::of_bytes(&element.bytes_of(values))
     }
 
     pub fn ints(values: &[i32]) -> Self {
@@ -68,6 +63,10 @@ impl Memory {
         let (own, after) = rest.split_at(self.bytes());
         assert!(before.iter().chain(after).all(|&byte| byte == POISON), "a kernel wrote beside its memory");
         own.chunks_exact(SIZE).map(|chunk| chunk.try_into().unwrap()).collect()
+    }
+
+    pub fn read_bytes(&self) -> Vec<u8> {
+        self.read().into_iter().map(|[byte]| byte).collect()
     }
 
     pub fn read_floats(&self) -> Vec<f32> {

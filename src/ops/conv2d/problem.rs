@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::ConvSpec;
+use crate::ops::cuda::Element;
 use crate::ops::{Activation, Shape};
 
 /// One of a convolution's three products, with its surroundings.
@@ -60,8 +61,8 @@ impl ConvProblem {
         }
     }
 
-    /// Bytes of f16 maps that kernels of our own read and write for what `fusion` leaves to them.
-    pub fn rest_bytes(&self, fusion: Fusion) -> Result<usize> {
+    /// Bytes of maps of `element` that kernels of our own read and write for what `fusion` leaves to them.
+    pub fn rest_bytes(&self, fusion: Fusion, element: Element) -> Result<usize> {
         let map = match self.pass {
             ConvPass::InputGradient { .. } => self.input,
             _ => self.output()?,
@@ -76,7 +77,7 @@ impl ConvProblem {
                 if terms == 0 { 0 } else { 2 + terms }
             }
         };
-        Ok(passes * map.len() * size_of::<half::f16>())
+        Ok(passes * map.len() * element.size())
     }
 
     /// Multiplications with accumulation.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::columns::{chunk_pixels, chunks, column_blocks};
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Activation, Shape};
 
 /// A warp: channels that a block of a `finish` kernel takes.

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Activation, Bands, Shape};
 
 /// Sides of the kernels and strides that are compiled.

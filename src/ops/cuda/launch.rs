@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
 
+use super::element::Element;
 use crate::ops::Activation;
 
 /// Threads of every block: `BLOCK` of kernel.cuh.
@@ -23,33 +24,6 @@ pub const ALIGNMENT: usize = 16;
 /// The number of channels of a feature map on a device: a multiple of eight, those beyond the network's own being 0.
 pub const fn padded(channels: usize) -> usize {
     channels.next_multiple_of(EIGHT)
-}
-
-/// What activations and weights are made of on a device. Sums are f32 whatever it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl Element {
-    /// Bytes of one.
-    pub const fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// As kernels' names end: `f16`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-        }
-    }
 }
 
 /// Memory that a kernel may read and write, and what keeps it alive.

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Shape, max_pool_3x3_shape};
 
 /// [`crate::ops::max_pool_3x3`].

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region, padded};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region, padded};
 use crate::ops::Shape;
 
 /// [`crate::ops::Normalize`] of bytes `[batch, height, width, colours]` into cells of `cell` by `cell` pixels, with

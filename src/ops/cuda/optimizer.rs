@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{BLOCK, Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{BLOCK, Builder, EIGHT, Launch, Region};
 
 /// Each parameter starts at a multiple of so many elements, zeros between: a byte says a segment's group.
 pub const SEGMENT: usize = 256;

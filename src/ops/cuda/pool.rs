@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::columns::column_blocks;
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Shape, average_pool_2x2_shape};
 
 /// [`crate::ops::average_pool_2x2`].

@@ -4,7 +4,8 @@
 use anyhow::Result;
 
 use super::columns::column_blocks;
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Activation, Shape};
 
 /// `MOST_CHANNELS` and `MOST_HIDDEN` of squeeze_excite.cu.

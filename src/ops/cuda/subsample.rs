@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Shape, Subsample};
 
 /// [`crate::ops::subsample`]; the channels of `op` are padded as those of `shape` are.

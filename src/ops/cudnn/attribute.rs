@@ -46,9 +46,9 @@ macro_rules! codes {
 
 codes! {
     /// `cudnnDataType_t`
-    DataType { F32 = 0, F16 = 2 }
+    DataType { F32 = 0, F16 = 2, BF16 = 9 }
     /// `cudnnPointwiseMode_t`
-    PointwiseMode { ADD = 0, MUL = 1, IDENTITY = 21, RELU = 100, SIGMOID = 102, RELU_BACKWARD = 200 }
+    PointwiseMode { ADD = 0, MUL = 1, IDENTITY = 21, RELU = 100, SIGMOID = 102, SWISH = 106, RELU_BACKWARD = 200 }
     /// `cudnnBackendHeurMode_t`
     HeuristicMode { FALLBACK = 2, A = 3 }
     /// `cudnnBackendNumericalNote_t`

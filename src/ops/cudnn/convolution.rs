@@ -4,33 +4,37 @@ use anyhow::{Result, ensure};
 
 use super::attribute::{DataType, PointwiseMode};
 use super::graph::{Graph, Operation, Role, TensorId};
+use crate::ops::cuda::Element;
 use crate::ops::{Activation, ConvPass, ConvProblem, Fusion, Shape};
 
-/// What feature maps, weights and their gradients are in memory.
-const HALF: DataType = DataType::F16;
+/// What sums and exact biases are.
 const SINGLE: DataType = DataType::F32;
 
-/// The graphs that compute `fusion` of the problem, the one with the faster kernels first.
+/// The graphs that compute `fusion` of the problem with maps, weights and their gradients of `element`, the one with the
+/// faster kernels first.
 ///
 /// # Errors
-/// If the problem has no output, or channels that are no multiple of 8 (see [`crate::ops::cuda::padded`]).
-pub fn graphs(problem: &ConvProblem, fusion: Fusion) -> Result<Vec<Graph>> {
+/// If the problem has no output, windows of channels, or channels that are no multiple of 8 (see
+/// [`crate::ops::cuda::padded`]).
+pub fn graphs(problem: &ConvProblem, element: Element, fusion: Fusion) -> Result<Vec<Graph>> {
     let ConvProblem { spec, input, pass } = problem;
     let output = problem.output()?;
-    ensure!(spec.is_dense(), "{problem}: grouped and mixed convolutions are not planned yet");
-    if let ConvPass::Forward { activation, .. } | ConvPass::InputGradient { activation, .. } = pass {
-        ensure!(!activation.is_curved(), "{problem}: curved activations are not planned yet");
+    let whole = spec.in_channels == spec.input.of && spec.out_channels == spec.output.of;
+    ensure!(whole, "{problem}: convolutions of windows of channels are not planned");
+    if let ConvPass::InputGradient { activation, .. } = pass {
+        ensure!(!activation.is_curved(), "{problem}: gradients through curved activations are not planned yet");
     }
     for channels in [spec.in_channels, spec.out_channels] {
         ensure!(channels % 8 == 0, "{problem}: {channels} channels are no multiple of 8");
     }
-    let builder = Builder { problem, output };
+    let maps = data_type(element);
+    let builder = Builder { problem, output, maps };
     Ok(match (*pass, fusion) {
         (ConvPass::Forward { residual, activation }, Fusion::Whole) => {
             let mut graphs = Vec::new();
-            // Hopper's precompiled kernels know the order residual, bias in f16, ReLU, and no other slope.
+            // Hopper's precompiled kernels know the order residual, bias in half precision, ReLU, and no other slope.
             if activation.slope() == 0.0 || activation == Activation::Identity {
-                graphs.push(builder.forward(residual, activation, HALF, true));
+                graphs.push(builder.forward(residual, activation, maps, true));
             }
             graphs.push(builder.forward(residual, activation, SINGLE, false));
             graphs
@@ -44,31 +48,41 @@ pub fn graphs(problem: &ConvProblem, fusion: Fusion) -> Result<Vec<Graph>> {
         (ConvPass::InputGradient { .. }, Fusion::Bare) => vec![builder.gradient(false, Activation::Identity)],
         (ConvPass::WeightGradient, _) => {
             let mut graph = Graph::default();
-            let x = graph.map(*input, HALF, Role::X);
-            let dy = graph.map(output, HALF, Role::Dy);
-            let dw = graph.weight(spec, HALF, Role::Dw);
+            let x = graph.map(*input, maps, Role::X);
+            let dy = graph.map(output, maps, Role::Dy);
+            let dw = graph.weight(spec, maps, Role::Dw);
             graph.push(Operation::WeightGradient { spec: *spec, x, dy, dw });
             vec![graph]
         }
     })
 }
 
+fn data_type(element: Element) -> DataType {
+    match element {
+        Element::F32 => DataType::F32,
+        Element::F16 => DataType::F16,
+        Element::Bf16 => DataType::BF16,
+    }
+}
+
 struct Builder<'a> {
     problem: &'a ConvProblem,
     output: Shape,
+    /// What maps and weights are in memory.
+    maps: DataType,
 }
 
 impl Builder<'_> {
     fn convolution(&self, graph: &mut Graph, y: TensorId) {
         let spec = self.problem.spec;
-        let x = graph.map(self.problem.input, HALF, Role::X);
-        let w = graph.weight(&spec, HALF, Role::W);
+        let x = graph.map(self.problem.input, self.maps, Role::X);
+        let w = graph.weight(&spec, self.maps, Role::W);
         graph.push(Operation::Convolution { spec, x, w, y });
     }
 
     fn product(&self) -> Graph {
         let mut graph = Graph::default();
-        let y = graph.map(self.output, HALF, Role::Y);
+        let y = graph.map(self.output, self.maps, Role::Y);
         self.convolution(&mut graph, y);
         graph
     }
@@ -91,7 +105,7 @@ impl Builder<'_> {
         let bias = graph.per_channel(self.output.channels, bias, Role::Bias);
         let mut terms = vec![bias];
         if residual {
-            let residual = graph.map(self.output, HALF, Role::Add);
+            let residual = graph.map(self.output, self.maps, Role::Add);
             terms.insert(usize::from(!residual_first), residual);
         }
         let is_last = |at: usize| at + 1 == terms.len() && activation == Activation::Identity;
@@ -101,9 +115,12 @@ impl Builder<'_> {
             value = y;
         }
         if activation != Activation::Identity {
-            let y = graph.map(self.output, HALF, Role::Y);
-            let slope = Some(f64::from(activation.slope()));
-            graph.push(Operation::Pointwise { mode: PointwiseMode::RELU, slope, x: value, b: None, y });
+            let y = graph.map(self.output, self.maps, Role::Y);
+            let (mode, slope) = match activation.is_curved() {
+                true => (PointwiseMode::SWISH, None),
+                false => (PointwiseMode::RELU, Some(f64::from(activation.slope()))),
+            };
+            graph.push(Operation::Pointwise { mode, slope, x: value, b: None, y });
         }
         graph
     }
@@ -112,19 +129,19 @@ impl Builder<'_> {
         let (spec, input) = (self.problem.spec, self.problem.input);
         let through = activation != Activation::Identity;
         let mut graph = Graph::default();
-        let dy = graph.map(self.output, HALF, Role::Dy);
-        let w = graph.weight(&spec, HALF, Role::W);
+        let dy = graph.map(self.output, self.maps, Role::Dy);
+        let w = graph.weight(&spec, self.maps, Role::W);
         let mut value = self.result(&mut graph, !add && !through, Role::Dx, input);
         graph.push(Operation::InputGradient { spec, dy, w, dx: value });
         if add {
-            let term = graph.map(input, HALF, Role::Add);
+            let term = graph.map(input, self.maps, Role::Add);
             let y = self.result(&mut graph, !through, Role::Dx, input);
             graph.push(Operation::Pointwise { mode: PointwiseMode::ADD, slope: None, x: value, b: Some(term), y });
             value = y;
         }
         if through {
-            let x = graph.map(input, HALF, Role::Through);
-            let dx = graph.map(input, HALF, Role::Dx);
+            let x = graph.map(input, self.maps, Role::Through);
+            let dx = graph.map(input, self.maps, Role::Dx);
             graph.push(Operation::ReluBackward { slope: f64::from(activation.slope()), x, dy: value, dx });
         }
         graph
@@ -132,7 +149,7 @@ impl Builder<'_> {
 
     /// The graph's result, or what lives within the kernel.
     fn result(&self, graph: &mut Graph, is_last: bool, role: Role, shape: Shape) -> TensorId {
-        if is_last { graph.map(shape, HALF, role) } else { graph.inner(shape) }
+        if is_last { graph.map(shape, self.maps, role) } else { graph.inner(shape) }
     }
 }
 
@@ -155,7 +172,7 @@ mod tests {
     #[test]
     fn a_fused_forward_reads_and_writes_each_map_once() {
         let pass = ConvPass::Forward { residual: true, activation: Activation::Relu };
-        let graphs = graphs(&problem(pass), Fusion::Whole).unwrap();
+        let graphs = graphs(&problem(pass), Element::F16, Fusion::Whole).unwrap();
         assert_eq!(graphs.len(), 2, "one for the precompiled kernels, one with an exact bias");
         for graph in graphs {
             assert_eq!(roles(&graph), [Role::X, Role::W, Role::Y, Role::Bias, Role::Add]);
@@ -166,20 +183,38 @@ mod tests {
     #[test]
     fn a_leaky_slope_has_no_precompiled_form() {
         let pass = ConvPass::Forward { residual: false, activation: Activation::LeakyRelu(0.01) };
-        assert_eq!(graphs(&problem(pass), Fusion::Whole).unwrap().len(), 1);
+        assert_eq!(graphs(&problem(pass), Element::F16, Fusion::Whole).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn silu_is_a_part_of_the_kernel_and_maps_are_what_is_asked_for() {
+        let pass = ConvPass::Forward { residual: false, activation: Activation::Silu };
+        let graphs = graphs(&problem(pass), Element::Bf16, Fusion::Whole).unwrap();
+        let is_swish = |op: &Operation| matches!(op, Operation::Pointwise { mode: PointwiseMode::SWISH, .. });
+        assert!(graphs.len() == 1 && graphs[0].operations.last().is_some_and(is_swish));
+        let maps = graphs[0].tensors.iter().filter(|tensor| tensor.role.is_some_and(|role| role != Role::Bias));
+        assert!(maps.map(|map| map.dtype).eq([DataType::BF16; 3]));
+    }
+
+    #[test]
+    fn a_weight_has_the_inputs_of_its_group_alone() {
+        let spec = ConvSpec { groups: 8, ..ConvSpec::new(16, 24, 3, 2) };
+        let grouped = ConvProblem { spec, ..problem(ConvPass::Statistics) };
+        let graph = graphs(&grouped, Element::F16, Fusion::Whole).unwrap().swap_remove(0);
+        assert!(graph.roles().any(|role| role == (Role::W, 24 * 9 * 2 * 2)));
     }
 
     #[test]
     fn a_bare_product_leaves_bias_and_residual_alone() {
         let pass = ConvPass::Forward { residual: true, activation: Activation::Relu };
-        let graphs = graphs(&problem(pass), Fusion::Bare).unwrap();
+        let graphs = graphs(&problem(pass), Element::F16, Fusion::Bare).unwrap();
         assert_eq!(roles(&graphs[0]), [Role::X, Role::W, Role::Y]);
     }
 
     #[test]
     fn a_gradient_without_its_activation_still_adds() {
         let pass = ConvPass::InputGradient { add: true, activation: Activation::Relu };
-        let roles_of = |fusion| roles(&graphs(&problem(pass), fusion).unwrap()[0]);
+        let roles_of = |fusion| roles(&graphs(&problem(pass), Element::F16, fusion).unwrap()[0]);
         assert_eq!(roles_of(Fusion::Whole), [Role::W, Role::Add, Role::Through, Role::Dy, Role::Dx]);
         assert_eq!(roles_of(Fusion::WithoutActivation), [Role::W, Role::Add, Role::Dy, Role::Dx]);
         assert_eq!(roles_of(Fusion::Bare), [Role::W, Role::Dy, Role::Dx]);
@@ -189,7 +224,7 @@ mod tests {
     fn odd_channels_are_refused_by_name() {
         let mut odd = problem(ConvPass::Statistics);
         odd.spec.out_channels = 83;
-        let error = graphs(&odd, Fusion::Whole).unwrap_err().to_string();
+        let error = graphs(&odd, Element::F16, Fusion::Whole).unwrap_err().to_string();
         assert!(error.contains("83 channels"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use crate::ops::{ConvSpec, Shape};
 pub enum Role {
     /// The convolution's input, `[batch, height, width, channels]`.
     X = 1,
-    /// `[out_channels, kernel, kernel, in_channels]`
+    /// `[out_channels, kernel, kernel, in_channels / groups]`
     W,
     /// The convolution's output.
     Y,
@@ -118,9 +118,14 @@ impl Graph {
         self.tensor(Shape::new(1, 1, 1, channels), dtype, Some(role))
     }
 
-    /// A convolution's weight or its gradient, `[out_channels, kernel, kernel, in_channels]` in memory.
+    /// A convolution's weight or its gradient, `[out_channels, kernel, kernel, in_channels / groups]` in memory: from these
+    /// sizes cuDNN infers the groups.
     pub fn weight(&mut self, spec: &ConvSpec, dtype: DataType, role: Role) -> TensorId {
-        self.tensor(Shape::new(spec.out_channels, spec.kernel, spec.kernel, spec.in_channels), dtype, Some(role))
+        self.tensor(
+            Shape::new(spec.out_channels, spec.kernel, spec.kernel, spec.in_channels / spec.groups),
+            dtype,
+            Some(role),
+        )
     }
 
     pub fn push(&mut self, operation: Operation) {
@@ -141,7 +146,7 @@ impl Graph {
 
 impl Tensor {
     fn bytes(&self) -> usize {
-        let size = if self.dtype == DataType::F16 { 2 } else { 4 };
+        let size = if self.dtype == DataType::F32 { 4 } else { 2 };
         self.dims.iter().product::<i64>() as usize * size
     }
 }

@@ -1,4 +1,4 @@
-//! Convolutions through cuDNN's backend (graph) API: f16 maps and weights, channels last, sums in f32.
+//! Convolutions through cuDNN's backend (graph) API: maps and weights in f16, bf16 or f32, channels last, sums in f32.
 //!
 //! A [`Graph`] is data: tensors, and operations that one kernel is to compute. [`Planner`] asks cuDNN for engines that
 //! can, builds plans, times them where a device is at hand, and keeps the choice on disk. A plan's [`Bound`] form runs.

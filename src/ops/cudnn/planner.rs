@@ -10,11 +10,14 @@ use super::graph::Graph;
 use super::lower::operation_graph;
 use super::plan::ExecutionPlan;
 use super::target::Target;
+use crate::ops::cuda::Element;
 use crate::ops::{ConvProblem, Fusion};
 
 /// What plans may take and how long the search may be.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanOptions {
+    /// What maps and weights are made of. Of f32, tensor cores multiply the first 10 bits (TF32).
+    pub element: Element,
     pub filter: Filter,
     /// Bytes of workspace that a plan may ask for.
     pub workspace: usize,
@@ -25,9 +28,10 @@ pub struct PlanOptions {
 }
 
 impl Default for PlanOptions {
-    /// 256 MiB of workspace, cuDNN's first 8 engines, and the bandwidth of a copy on an H200.
+    /// Maps of f16, 256 MiB of workspace, cuDNN's first 8 engines, and the bandwidth of a copy on an H200.
     fn default() -> Self {
-        Self { filter: Filter::default(), workspace: 256 << 20, tries: 8, bandwidth: 4.3e12 }
+        let element = Element::F16;
+        Self { element, filter: Filter::default(), workspace: 256 << 20, tries: 8, bandwidth: 4.3e12 }
     }
 }
 
@@ -82,7 +86,7 @@ impl Planner<'_> {
         }
         let mut refusals = Vec::new();
         for &fusion in problem.fusions() {
-            let graphs = graphs(problem, fusion)?;
+            let graphs = graphs(problem, self.options.element, fusion)?;
             match self.candidates(&graphs, 1) {
                 Ok(mut found) => {
                     let Some(first) = found.drain(..).next() else { continue };
@@ -110,8 +114,8 @@ impl Planner<'_> {
         let mut refusals = Vec::new();
         let mut best: Option<(f32, f32, Fusion, Vec<Graph>, Candidate)> = None;
         for &fusion in problem.fusions() {
-            let graphs = graphs(problem, fusion)?;
-            let rest = problem.rest_bytes(fusion)? as f32 / self.options.bandwidth * 1e3;
+            let graphs = graphs(problem, self.options.element, fusion)?;
+            let rest = problem.rest_bytes(fusion, self.options.element)? as f32 / self.options.bandwidth * 1e3;
             let found = match self.candidates(&graphs, self.options.tries) {
                 Ok(found) => found,
                 Err(error) => {
@@ -222,7 +226,10 @@ impl Planner<'_> {
 
     /// The plan as it was kept, or failing that its engine built anew.
     fn restore(&self, problem: &ConvProblem, entry: &Entry) -> Result<ConvPlan> {
-        let graph = graphs(problem, entry.fusion)?.into_iter().nth(entry.graph).context("its graph is unknown")?;
+        let graph = graphs(problem, self.options.element, entry.fusion)?
+            .into_iter()
+            .nth(entry.graph)
+            .context("its graph is unknown")?;
         let plan = ExecutionPlan::from_json(self.target, &entry.plan).or_else(|_| {
             let descriptor = operation_graph(self.target, &graph)?;
             ExecutionPlan::new(self.target, &Engine::named(self.target, &descriptor, &entry.choice)?)
@@ -242,7 +249,8 @@ impl Planner<'_> {
     fn key(&self, problem: &ConvProblem) -> String {
         let order = if self.options.filter.deterministic { "deterministic" } else { "any order" };
         let version = self.target.library().version();
-        format!("{problem}; f16, {order}; cuDNN {version}; {}", self.target.name())
+        let element = self.options.element.name();
+        format!("{problem}; {element}, {order}; cuDNN {version}; {}", self.target.name())
     }
 
     fn nothing(&self, problem: &ConvProblem, refusals: &[Refusal]) -> Result<ConvPlan> {
