@@ -10,6 +10,7 @@ use crate::checkpoint::{Checkpoint, Fresh, Weights};
 use crate::models::{Model, ModelKwargs, Place, Request, Variant, find};
 use crate::nn::Initializer;
 use crate::ops::Isa;
+use crate::ops::cuda::Element;
 
 /// What [`create_model`] may be told; the default is the published network with fresh weights.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +35,10 @@ pub struct ModelOptions {
     /// Round what convolutions multiply to bf16: about one and a half times as fast where the processor multiplies bf16, else
     /// it changes nothing.
     pub bf16: bool,
-    /// Run on the CUDA device of this number, in f16. Not yet run on a GPU.
+    /// Run on the CUDA device of this number. Not yet run on a GPU.
     pub cuda: Option<usize>,
+    /// What maps and convolutions' weights are made of there. Default: f16.
+    pub cuda_element: Element,
 }
 
 /// Creates a network by name, with a checkpoint's weights or fresh ones.
@@ -103,6 +106,6 @@ fn build(variant: &'static Variant, request: &Request, weights: &VarBuilder, opt
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::of(options.bf16);
-    let place = options.cuda.map_or(Place::Cpu(isa), Place::Cuda);
+    let place = options.cuda.map_or(Place::Cpu(isa), |number| Place::Cuda(number, options.cuda_element));
     Model::new(variant, request, mean, std, weights, place)
 }

@@ -1,35 +1,29 @@
 //! A network and batches of images become counts. Nothing is printed here: whoever wants to see the run as it goes
 //! observes its batches, and may end it.
 //!
-//! Loading overlaps computing, since the loader decodes the next batches on its own threads meanwhile.
+//! Loading overlaps computing, since the loader decodes the next batches on its own threads meanwhile; and on a GPU one
+//! batch is computed while the next one travels there.
 
+mod judges;
+
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use anyhow::Result;
 
+pub use self::judges::{Forward, Judge, ModelJudge, Options};
 use crate::data::Skipped;
 use crate::data::loader::Batch;
-use crate::metrics::Counts;
-
-/// How images reach the network.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Side of the square images, in pixels.
-    pub side: usize,
-    /// Average the logits of each image and of its mirror image.
-    pub mirror: bool,
-    pub device: Device,
-}
+use crate::metrics::{Counts, Verdict};
 
 /// What one batch gave.
 pub struct Outcome<'a> {
     /// Number in the data set of each image that could be read.
     pub indices: &'a [usize],
     pub labels: &'a [usize],
-    /// `[images, classes]`
-    pub logits: &'a [Vec<f32>],
+    /// What the network answered for each of them.
+    pub verdicts: &'a [Verdict],
     /// Images of this stretch that could not be read.
     pub skipped: &'a [Skipped],
     /// Images behind us, read or not.
@@ -39,7 +33,7 @@ pub struct Outcome<'a> {
 }
 
 /// What a run gave.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Evaluation {
     pub counts: Counts,
     pub skipped: Vec<Skipped>,
@@ -49,39 +43,39 @@ pub struct Evaluation {
     pub elapsed: Duration,
     /// Wall time of the network.
     pub computing: Duration,
+    /// What the network, or the device that it runs on, failed with: the run ended there, and the counts are of what came
+    /// before.
+    pub failure: Option<anyhow::Error>,
 }
 
-/// Runs every batch through `network`, which maps u8 `[batch, side, side, 3]` to f32 `[batch, classes]`, until the
-/// batches or the observer's patience end.
+/// Has every batch judged, until the batches, the judge or the observer's patience end.
 ///
 /// # Errors
-/// What the network or the observer says.
+/// What the observer says.
 pub fn evaluate(
-    network: impl Fn(&Tensor) -> Result<Tensor>,
+    judge: &mut dyn Judge,
     batches: impl Iterator<Item = Batch>,
-    options: &Options,
     mut observe: impl FnMut(&Outcome<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Evaluation> {
     let mut run = Evaluation::default();
     let started = Instant::now();
-    for batch in batches {
-        let computing = Instant::now();
-        let logits = if batch.size == 0 { Vec::new() } else { logits(&network, &batch, options)? };
-        run.computing += computing.elapsed();
-        for (logits, &label) in logits.iter().zip(&batch.labels) {
-            run.counts.add(logits, label);
+    let mut under_way = VecDeque::new();
+    let mut batches = batches.fuse();
+    loop {
+        let next = batches.next();
+        let ended = next.is_none();
+        if let Some(batch) = next {
+            if let Err(error) = run.submit(judge, &batch) {
+                run.failure = Some(error);
+                break;
+            }
+            under_way.push_back(batch);
         }
-        run.skipped.extend_from_slice(&batch.skipped);
-        run.done += batch.size + batch.skipped.len();
-        let outcome = Outcome {
-            indices: &batch.indices,
-            labels: &batch.labels,
-            logits: &logits,
-            skipped: &batch.skipped,
-            done: run.done,
-            counts: &run.counts,
-        };
-        if observe(&outcome)?.is_break() {
+        if !ended && under_way.len() < judge.depth() {
+            continue;
+        }
+        let Some(batch) = under_way.pop_front() else { break };
+        if run.settle(judge, &batch, &mut observe)?.is_break() {
             break;
         }
     }
@@ -89,36 +83,50 @@ pub fn evaluate(
     Ok(run)
 }
 
-fn logits(network: impl Fn(&Tensor) -> Result<Tensor>, batch: &Batch, options: &Options) -> Result<Vec<Vec<f32>>> {
-    let shape = (batch.size, options.side, options.side, CHANNELS);
-    let forward = |pixels: &[u8]| -> Result<Vec<Vec<f32>>> {
-        let images =
-            Tensor::from_slice(pixels, shape, &options.device).context("cannot hand a batch to the network")?;
-        let logits = network(&images)?.to_vec2()?;
-        ensure!(logits.len() == batch.size, "the network gave {} rows for {} images", logits.len(), batch.size);
-        Ok(logits)
-    };
-    let mut logits = forward(&batch.pixels)?;
-    if options.mirror {
-        let mirrored = forward(&mirror(&batch.pixels, options.side))?;
-        for (own, other) in logits.iter_mut().flatten().zip(mirrored.into_iter().flatten()) {
-            *own = 0.5 * (*own + other);
-        }
+impl Evaluation {
+    fn submit(&mut self, judge: &mut dyn Judge, batch: &Batch) -> Result<()> {
+        let computing = Instant::now();
+        let submitted = if batch.size == 0 { Ok(()) } else { judge.submit(batch) };
+        self.computing += computing.elapsed();
+        submitted
     }
-    Ok(logits)
-}
 
-/// Bytes of a pixel.
-const CHANNELS: usize = 3;
-
-/// Swaps left and right in images of `[side, side, 3]`.
-fn mirror(pixels: &[u8], side: usize) -> Vec<u8> {
-    let rows = pixels.chunks_exact(side * CHANNELS);
-    rows.flat_map(|row| row.chunks_exact(CHANNELS).rev().flatten().copied()).collect()
+    /// Counts a batch that was submitted.
+    fn settle(
+        &mut self,
+        judge: &mut dyn Judge,
+        batch: &Batch,
+        observe: &mut impl FnMut(&Outcome<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        let computing = Instant::now();
+        let verdicts = if batch.size == 0 { Ok(Vec::new()) } else { judge.collect() };
+        self.computing += computing.elapsed();
+        let verdicts = match verdicts {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                self.failure = Some(error);
+                return Ok(ControlFlow::Break(()));
+            }
+        };
+        verdicts.iter().for_each(|verdict| self.counts.add(verdict));
+        self.skipped.extend_from_slice(&batch.skipped);
+        self.done += batch.size + batch.skipped.len();
+        observe(&Outcome {
+            indices: &batch.indices,
+            labels: &batch.labels,
+            verdicts: &verdicts,
+            skipped: &batch.skipped,
+            done: self.done,
+            counts: &self.counts,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+    use candle_core::{Device, Tensor};
+
     use super::*;
     use crate::augment::evaluation::Evaluation as Transform;
     use crate::data::loader::{Loader, Options as LoaderOptions};
@@ -158,15 +166,15 @@ mod tests {
         Ok(Tensor::from_vec(logits, (pixels.len(), 2), &Device::Cpu)?)
     }
 
-    fn options(mirror: bool) -> Options {
-        Options { side: SIDE, mirror, device: Device::Cpu }
+    fn judge(mirror: bool) -> Forward<fn(&Tensor) -> Result<Tensor>> {
+        Forward::new(first_red, Options { side: SIDE, mirror, kept: 2, device: Device::Cpu })
     }
 
     #[test]
     fn every_readable_image_counts_once_and_the_others_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let mut seen = Vec::new();
-        let run = evaluate(first_red, batches(folder.path()), &options(false), |outcome| {
+        let run = evaluate(&mut judge(false), batches(folder.path()), |outcome| {
             seen.extend(outcome.indices.iter().zip(outcome.labels).map(|(&index, &label)| (index, label)));
             Ok(ControlFlow::Continue(()))
         });
@@ -182,8 +190,13 @@ mod tests {
     fn mirroring_averages_the_logits_of_both_sides() {
         let folder = tempfile::tempdir().unwrap();
         let mut logits = Vec::new();
-        let run = evaluate(first_red, batches(folder.path()), &options(true), |outcome| {
-            logits.extend(outcome.logits.iter().map(|logits| logits[1]));
+        let run = evaluate(&mut judge(true), batches(folder.path()), |outcome| {
+            logits.extend(
+                outcome
+                    .verdicts
+                    .iter()
+                    .map(|verdict| verdict.logits[verdict.classes.iter().position(|&class| class == 1).unwrap()]),
+            );
             Ok(ControlFlow::Continue(()))
         });
         run.unwrap();
@@ -194,7 +207,54 @@ mod tests {
     fn the_observer_may_end_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let stop = |_: &Outcome<'_>| Ok(ControlFlow::Break(()));
-        let run = evaluate(first_red, batches(folder.path()), &options(false), stop).unwrap();
+        let run = evaluate(&mut judge(false), batches(folder.path()), stop).unwrap();
         assert_eq!((run.done, run.counts.images), (3, 2));
+    }
+    /// Keeps batches until they are collected, as a GPU does; fails at one of them.
+    struct Late {
+        labels: VecDeque<Vec<usize>>,
+        fails_at: usize,
+        collected: usize,
+    }
+
+    impl Judge for Late {
+        fn submit(&mut self, batch: &Batch) -> Result<()> {
+            assert!(self.labels.len() < self.depth());
+            self.labels.push_back(batch.labels.clone());
+            Ok(())
+        }
+
+        fn collect(&mut self) -> Result<Vec<Verdict>> {
+            if self.collected == self.fails_at {
+                bail!("the GPU is gone");
+            }
+            self.collected += 1;
+            let labels = self.labels.pop_front().unwrap();
+            Ok(labels.iter().map(|&label| Verdict::of(&[1.0, 0.0], label, 1)).collect())
+        }
+
+        fn depth(&self) -> usize {
+            2
+        }
+    }
+
+    fn late(fails_at: usize) -> Evaluation {
+        let folder = tempfile::tempdir().unwrap();
+        let mut judge = Late { labels: VecDeque::new(), fails_at, collected: 0 };
+        evaluate(&mut judge, batches(folder.path()), |_| Ok(ControlFlow::Continue(()))).unwrap()
+    }
+
+    #[test]
+    fn batches_that_are_judged_late_are_all_counted() {
+        let run = late(usize::MAX);
+        assert_eq!((run.counts.images, run.counts.correct1, run.done), (4, 2, 5));
+        assert!(run.failure.is_none());
+    }
+
+    #[test]
+    fn a_judge_that_fails_leaves_what_was_counted_before() {
+        let run = late(1);
+        assert_eq!((run.counts.images, run.done), (2, 3));
+        assert_eq!(run.failure.unwrap().to_string(), "the GPU is gone");
     }
 }

@@ -21,15 +21,15 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts one image. `logits` holds one number a class; a label beyond them is never right.
-    pub fn add(&mut self, logits: &[f32], label: usize) {
+    /// Counts one image.
+    pub fn add(&mut self, verdict: &Verdict) {
         self.images += 1;
-        self.non_finite += usize::from(logits.iter().any(|logit| !logit.is_finite()));
-        if let Some(rank) = rank(logits, label) {
+        self.non_finite += usize::from(!verdict.finite);
+        if let Some(rank) = verdict.rank {
             self.correct1 += usize::from(rank < 1);
             self.correct5 += usize::from(rank < 5);
         }
-        self.loss_sum += cross_entropy(logits, label);
+        self.loss_sum += verdict.loss;
     }
 
     /// Per cent; NaN before the first image.
@@ -61,14 +61,6 @@ fn top_k(scores: &[f32], k: usize) -> Vec<usize> {
     classes
 }
 
-/// Softmax in f64, shifted by the maximum so that nothing overflows.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let max = maximum(logits);
-    let powers: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
 /// What a prediction's scores say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoreKind {
@@ -78,17 +70,50 @@ pub enum ScoreKind {
     Logit,
 }
 
-/// The best `k` classes of one image with their scores, best first.
-pub fn predict(logits: &[f32], k: usize, kind: ScoreKind) -> (Vec<usize>, Vec<f32>) {
-    let classes = top_k(logits, k);
-    let scores = match kind {
-        ScoreKind::Logit => classes.iter().map(|&class| logits[class]).collect(),
-        ScoreKind::Probability => {
-            let probabilities = softmax(logits);
-            classes.iter().map(|&class| probabilities[class] as f32).collect()
+/// What there is to know of a network's answer for one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// How many classes come before the label; `None` where the network has no such class, which is never right.
+    pub rank: Option<usize>,
+    /// -log softmax(logits)[label] in nats; infinite where the network has no such class.
+    pub loss: f64,
+    /// Whether every logit is a finite number.
+    pub finite: bool,
+    /// The best classes, best first.
+    pub classes: Vec<usize>,
+    /// Their logits.
+    pub logits: Vec<f32>,
+    /// The largest logit, and the sum of `exp(logit - largest)` over all classes.
+    pub largest: f64,
+    pub sum: f64,
+}
+
+impl Verdict {
+    /// Of one image's logits, one a class, with the `kept` best classes; all where there are fewer. In f64, shifted by the
+    /// largest so that nothing overflows.
+    pub fn of(logits: &[f32], label: usize, kept: usize) -> Self {
+        let largest = maximum(logits);
+        let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
+        let classes = top_k(logits, kept);
+        Self {
+            rank: rank(logits, label),
+            loss: logits.get(label).map_or(f64::INFINITY, |&own| largest + sum.ln() - f64::from(own)),
+            finite: logits.iter().all(|logit| logit.is_finite()),
+            logits: classes.iter().map(|&class| logits[class]).collect(),
+            classes,
+            largest,
+            sum,
         }
-    };
-    (classes, scores)
+    }
+
+    /// The best classes' scores, best first.
+    pub fn scores(&self, kind: ScoreKind) -> Vec<f32> {
+        let probability = |&logit: &f32| ((f64::from(logit) - self.largest).exp() / self.sum) as f32;
+        match kind {
+            ScoreKind::Logit => self.logits.clone(),
+            ScoreKind::Probability => self.logits.iter().map(probability).collect(),
+        }
+    }
 }
 
 /// How many classes come before `label`; `None` where the network has no such class.
@@ -105,16 +130,6 @@ fn rank(scores: &[f32], label: usize) -> Option<usize> {
 /// `Less` where `a` comes before `b`: NaN first, then by falling score.
 fn better(a: f32, b: f32) -> Ordering {
     b.partial_cmp(&a).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
-}
-
-/// -log softmax(logits)[label] in f64; infinite where the network has no such class.
-fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    let Some(&own) = logits.get(label) else {
-        return f64::INFINITY;
-    };
-    let max = maximum(logits);
-    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
-    max + sum.ln() - f64::from(own)
 }
 
 fn maximum(logits: &[f32]) -> f64 {
@@ -149,7 +164,7 @@ mod tests {
         let mut counts = Counts::default();
         let logits = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
         for label in [0, 1, 4, 5] {
-            counts.add(&logits, label);
+            counts.add(&Verdict::of(&logits, label, 0));
         }
         assert_eq!((counts.images, counts.correct1, counts.correct5), (4, 1, 3));
         assert_eq!((counts.top1(), counts.top5()), (25.0, 75.0));
@@ -161,24 +176,24 @@ mod tests {
     #[test]
     fn huge_logits_neither_overflow_nor_vanish() {
         let mut counts = Counts::default();
-        counts.add(&[1e30, 0.0], 0);
+        counts.add(&Verdict::of(&[1e30, 0.0], 0, 0));
         assert_eq!(counts.loss(), 0.0);
-        assert_eq!(softmax(&[1e30, 0.0]), [1.0, 0.0]);
+        assert_eq!(Verdict::of(&[1e30, 0.0], 0, 2).scores(ScoreKind::Probability), [1.0, 0.0]);
         assert_eq!(counts.non_finite, 0);
     }
 
     #[test]
     fn a_label_beyond_the_classes_is_never_right() {
         let mut counts = Counts::default();
-        counts.add(&[1.0, 2.0], 2);
+        counts.add(&Verdict::of(&[1.0, 2.0], 2, 0));
         assert_eq!((counts.images, counts.correct5, counts.loss()), (1, 0, f64::INFINITY));
     }
 
     #[test]
     fn logits_that_are_no_numbers_are_counted() {
         let mut counts = Counts::default();
-        counts.add(&[f32::NAN, 2.0], 1);
-        counts.add(&[f32::INFINITY, 2.0], 1);
+        counts.add(&Verdict::of(&[f32::NAN, 2.0], 1, 0));
+        counts.add(&Verdict::of(&[f32::INFINITY, 2.0], 1, 0));
         assert_eq!(counts.non_finite, 2);
     }
 }

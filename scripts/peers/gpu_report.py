@@ -23,6 +23,9 @@ SUBJECTS = [
     ("tresnet_l", 224, [256]),
     ("tresnet_xl", 224, [256]),
     ("tresnet_m", 448, [128]),
+    ("resnext50_32x4d", 224, [256]),
+    ("efficientnet_b1", 240, [256]),
+    ("mixnet_l", 224, [256]),
 ]
 ENGINES = ["compiled-half", "eager-half-channels-last", "eager-half", "compiled-autocast"]
 # Of one step, in seconds: compiling for max-autotune takes minutes.
@@ -42,6 +45,10 @@ def steps() -> list[tuple[str, list[str]]]:
             for engine in ENGINES:
                 peer = [sys.executable, str(PEER), "--model", model, "--engine", engine, *shared]
                 rows.append((f"{engine} infer: {case}", peer))
+    for dtype in ["bf16", "f32"]:
+        ours = [str(PROGRAM), "bench", "--models", "tresnet_m", "--modes", "infer", "--device", "cuda", "--dtype", dtype,
+                "--batch-size", "256", "--warmup", "5", "--iters", "20", "--format", "json"]  # fmt: skip
+        rows.append((f"tresnet infer: tresnet_m at 224 in {dtype}, batch 256", ours))
     for model, side, batches in SUBJECTS[:2]:
         shared = ["--input-size", str(side), "--batch-size", str(batches[0]), "--train"]
         for engine in ["compiled-autocast", "eager-autocast-channels-last"]:

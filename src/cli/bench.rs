@@ -20,7 +20,7 @@ pub struct BenchArgs {
     /// What to measure; comma between. load is decoding and preprocessing alone, e2e all of it, both is infer,train
     #[arg(long, visible_alias = "bench", value_name = "MODES", value_delimiter = ',', default_value = "infer")]
     pub modes: Vec<BenchMode>,
-    /// Images in a batch: N, auto (32 on the CPU), or max: 90 % of the largest that fits, as the paper measured. The
+    /// Images in a batch: N, auto (32 on the CPU, 256 on CUDA), or max: 90 % of the largest that fits, as the paper measured. The
     /// search looks up to 1,024 images in evaluation, which goes through a batch in parts and hardly needs more memory
     /// for more, and up to 65,536 in training; load and e2e take auto
     #[arg(short, long, value_name = "N", default_value = "auto")]

@@ -88,7 +88,7 @@ pub struct PreprocessingArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Loading")]
 pub struct LoadingArgs {
-    /// Images in a batch [default: 32 on the CPU]
+    /// Images in a batch [default: 32 on the CPU, 256 on CUDA]
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub batch_size: Option<usize>,
     /// Threads that decode and resize beside the network [default: one a core]

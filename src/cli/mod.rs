@@ -69,7 +69,7 @@ pub struct RuntimeArgs {
     /// auto, cpu, cuda or cuda:N. `auto` means the CPU: networks are not yet run on a GPU, so CUDA has to be asked for
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// auto, f32, bf16 or f16. `auto` means f16 on CUDA and f32 on the CPU
+    /// auto, f32, bf16 or f16. `auto` means f16 on CUDA and f32 on the CPU; f32 on CUDA multiplies in TF32
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     pub dtype: String,
     /// The half type that `auto` would choose on the device

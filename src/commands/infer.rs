@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 
-use super::Status;
+use super::{Status, element};
 use crate::atomic_file::AtomicFile;
 use crate::augment::evaluation::Evaluation as Transform;
 use crate::checkpoint::Checkpoint;
@@ -17,7 +17,7 @@ use crate::create::{ModelOptions, from_weights};
 use crate::data::Skipped;
 use crate::data::loader::{self, Loader, Statistics};
 use crate::data::source::Source;
-use crate::evaluate::{self, Evaluation, Outcome};
+use crate::evaluate::{self, Evaluation, ModelJudge, Outcome};
 use crate::interrupt::Interrupt;
 use crate::models::Model;
 use crate::report::{self, EvaluationReport, Predictions, Progress, SkippedImage, Timing};
@@ -35,7 +35,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     let model = model(&settings)?;
     tracing::debug!("{}: its weights are laid out", settings.model_path.display());
     check_labels(&source, &model, &settings)?;
-    outputs.begin(&model)?;
+    let kept = outputs.begin(&model)?;
 
     let transform = Transform::new(&settings.preprocessing)?;
     let options = loader::Options {
@@ -50,14 +50,15 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     for image in source.skipped() {
         progress.say(&left_out(image));
     }
-    let network = |images: &candle_core::Tensor| model.forward(images);
     let options = evaluate::Options {
         side: settings.preprocessing.input_size,
         mirror: settings.mirror,
+        kept,
         device: settings.runtime.device.clone(),
     };
     let batches = loader.by_ref().inspect(|batch| tracing::trace!("loaded: {} images", batch.size));
-    let run = evaluate::evaluate(network, batches, &options, |outcome| {
+    let mut judge = ModelJudge::boxed(&model, options);
+    let mut run = evaluate::evaluate(&mut *judge, batches, |outcome| {
         outputs.add(&source, outcome)?;
         for image in outcome.skipped {
             progress.say(&left_out(image));
@@ -67,12 +68,22 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     })?;
     progress.finish();
 
+    let failure = run.failure.take();
+    if run.done == 0
+        && let Some(failure) = failure
+    {
+        return Err(failure);
+    }
     // A signal that came with the last batch stopped nothing.
     let stopped = interrupt.received().filter(|_| run.done < loader.images());
     let result = Finished { settings: &settings, model: &model, source: &source, run, loading: loader.statistics() };
-    let report = result.report(loader.images(), stopped.is_some());
+    let report = result.report(loader.images(), stopped.is_some() || failure.is_some());
     outputs.finish(&report)?;
     report::print(&if settings.results.json { report.json()? } else { report.summary() })?;
+    if let Some(failure) = failure {
+        let counted = format!("after {} of {} images, whose counts stand", result.run.done, loader.images());
+        return Err(failure.context(counted));
+    }
     match stopped {
         Some(signal) => {
             report::remark(&format!("{} after {} of {} images", signal.verb(), result.run.done, loader.images()));
@@ -106,6 +117,7 @@ fn model(settings: &InferSettings) -> Result<Model> {
         std: Some(settings.preprocessing.std),
         bf16: settings.runtime.dtype == DType::BF16,
         cuda: settings.runtime.cuda,
+        cuda_element: element(settings.runtime.dtype),
         ..ModelOptions::default()
     };
     let model = from_weights(settings.variant, &weights, &options)?;
@@ -162,16 +174,17 @@ impl Outputs {
         Ok(Self { predictions, results })
     }
 
-    fn begin(&mut self, model: &Model) -> Result<()> {
-        self.predictions.as_mut().map_or(Ok(()), |file| file.begin(model.num_classes()))
+    /// How many best classes of each image are wanted.
+    fn begin(&mut self, model: &Model) -> Result<usize> {
+        self.predictions.as_mut().map_or(Ok(0), |file| file.begin(model.num_classes()))
     }
 
     fn add(&mut self, source: &Source, outcome: &Outcome<'_>) -> Result<()> {
         let Some(file) = &mut self.predictions else { return Ok(()) };
         let labelled = outcome.indices.iter().zip(outcome.labels);
-        for ((&index, &label), logits) in labelled.zip(outcome.logits) {
+        for ((&index, &label), verdict) in labelled.zip(outcome.verdicts) {
             let path = source.samples().get(index).map(|sample| sample.path.to_string_lossy()).unwrap_or_default();
-            file.add(&path, label, logits)?;
+            file.add(&path, label, verdict)?;
         }
         Ok(())
     }

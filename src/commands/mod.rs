@@ -9,9 +9,20 @@ mod models;
 mod train;
 
 use anyhow::Result;
+use candle_core::DType;
 
 use crate::cli::{Cli, Command, UsageError};
 use crate::interrupt::Signal;
+use crate::ops::cuda::Element;
+
+/// What maps are made of on a GPU for a compute type.
+fn element(dtype: DType) -> Element {
+    match dtype {
+        DType::F32 => Element::F32,
+        DType::BF16 => Element::Bf16,
+        _ => Element::F16,
+    }
+}
 
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{CPU_BATCH_SIZE, RGB, as_usage, model_kwargs, runtime, usage, variant, workers};
+use super::{RGB, as_usage, default_batch_size, model_kwargs, runtime, usage, variant, workers};
 use crate::cli::{BenchArgs, BenchMode, TableFormat};
 use crate::models::{self, ModelKwargs, Request, Variant, paper_models};
 use crate::preprocessing::Preprocessing;
@@ -102,9 +102,9 @@ impl BenchSettings {
                 }
             }
         }
-        let batch_size = batch_size("--batch-size", &args.batch_size)?;
+        let batch_size = batch_size("--batch-size", &args.batch_size, &runtime)?;
         let train_batch_size = match &args.train_batch_size {
-            Some(text) => self::batch_size("--train-batch-size", text)?,
+            Some(text) => self::batch_size("--train-batch-size", text, &runtime)?,
             None => batch_size,
         };
         let searches = args.memory_limit.is_some() || [batch_size, train_batch_size].contains(&BatchSize::Max);
@@ -206,9 +206,9 @@ fn suits_a_profile(modes: &[Mode], batches: [BatchSize; 2], cuda: bool, kept: bo
 /// Beyond this, sizes of batches are mistakes.
 const MOST_IMAGES: usize = 1 << 20;
 
-fn batch_size(flag: &str, text: &str) -> Result<BatchSize> {
+fn batch_size(flag: &str, text: &str, runtime: &Runtime) -> Result<BatchSize> {
     match text {
-        "auto" => Ok(BatchSize::Images(CPU_BATCH_SIZE)),
+        "auto" => Ok(BatchSize::Images(default_batch_size(runtime))),
         "max" => Ok(BatchSize::Max),
         _ => match text.parse() {
             Ok(images @ 1..=MOST_IMAGES) => Ok(BatchSize::Images(images)),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::{
-    CPU_BATCH_SIZE, as_usage, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant, workers,
+    as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant,
+    workers,
 };
 use crate::cli::{InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::data::{Location, Split};
@@ -84,7 +85,7 @@ impl InferSettings {
             num_classes: args.num_classes,
             use_ema: args.use_ema,
             limit: args.loading.limit.unwrap_or(usize::MAX),
-            batch_size: args.loading.batch_size.unwrap_or(CPU_BATCH_SIZE),
+            batch_size: args.loading.batch_size.unwrap_or_else(|| default_batch_size(&runtime)),
             workers: workers(args.loading.workers)?,
             mirror: args.loading.tta.is_some(),
             results: ResultSettings::resolve(args.results)?,

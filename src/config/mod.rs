@@ -25,8 +25,13 @@ pub use train::{
     OutputSettings, Resume, StartSettings, TrainSettings,
 };
 
-/// Images in a batch where nobody says otherwise. Larger batches make the CPU no faster and take memory.
+/// Images in a batch on the CPU where nobody says otherwise. Larger batches make it no faster and take memory.
 pub const CPU_BATCH_SIZE: usize = 32;
+
+/// Images in a batch where nobody says otherwise; a GPU wants many.
+fn default_batch_size(runtime: &Runtime) -> usize {
+    if runtime.cuda.is_some() { 256 } else { CPU_BATCH_SIZE }
+}
 
 /// Device and compute type from `--device`, `--dtype` and `--amp`.
 fn runtime(args: &RuntimeArgs) -> Result<Runtime> {

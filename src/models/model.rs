@@ -5,16 +5,18 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 use super::{Request, Variant};
+use crate::metrics::Verdict;
 use crate::nn::{DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
-use crate::ops::Isa;
+use crate::ops::cuda::Element;
+use crate::ops::{Isa, Shape};
 
 /// What a network runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The CPU, with these instructions.
     Cpu(Isa),
-    /// The CUDA device of this number. Not yet run on a GPU.
-    Cuda(usize),
+    /// The CUDA device of this number, with maps made of this. Not yet run on a GPU.
+    Cuda(usize, Element),
 }
 
 impl From<Isa> for Place {
@@ -59,8 +61,8 @@ impl Model {
         let (mean, std) = (channels(mean), channels(std));
         let execution = match place.into() {
             Place::Cpu(isa) => Execution::Cpu(Network::bind(architecture.graph, weights, &mean, &std, isa)?),
-            Place::Cuda(number) => {
-                Execution::Device(DeviceNetwork::bind(architecture.graph, weights, &mean, &std, number)?)
+            Place::Cuda(number, element) => {
+                Execution::Device(DeviceNetwork::bind(architecture.graph, weights, [&mean, &std], number, element)?)
             }
         };
         Ok(Self { variant, execution, features: architecture.features, logits: architecture.logits })
@@ -106,6 +108,36 @@ impl Model {
         match &self.execution {
             Execution::Cpu(network) => network.run(images, value),
             Execution::Device(network) => network.run(images, value),
+        }
+    }
+
+    /// Whether [`Self::submit`] works here: on a GPU, which ranks its logits itself.
+    pub fn judges_itself(&self) -> bool {
+        matches!(self.execution, Execution::Device(_))
+    }
+
+    /// Starts on images as bytes, `[labels.len(), height, width, channels]`, of which the `kept` best classes are wanted, and
+    /// returns while they are computed.
+    ///
+    /// # Errors
+    /// On the CPU, and what the device says.
+    pub fn submit(&self, pixels: &[u8], [height, width]: [usize; 2], labels: &[usize], kept: usize) -> Result<()> {
+        let shape = Shape::new(labels.len(), height, width, self.in_chans());
+        self.device()?.submit(pixels, shape, self.logits, labels, kept)
+    }
+
+    /// What the network answers for the earliest images that were submitted and not collected.
+    ///
+    /// # Errors
+    /// On the CPU, and what the device says.
+    pub fn collect(&self) -> Result<Vec<Verdict>> {
+        self.device()?.collect()
+    }
+
+    fn device(&self) -> Result<&DeviceNetwork> {
+        match &self.execution {
+            Execution::Cpu(_) => bail!("a network on the CPU answers at once: call its forward"),
+            Execution::Device(network) => Ok(network),
         }
     }
 

@@ -44,7 +44,8 @@ pub use pool::{
     global_average_pool_gradient,
 };
 pub use schedule::{
-    Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, load, place,
+    Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, Verdicts, load,
+    place,
 };
 pub use shape::Shape;
 pub use simd::Isa;

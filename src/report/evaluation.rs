@@ -205,11 +205,12 @@ impl EvaluationReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Verdict;
 
     fn report(interrupted: bool) -> EvaluationReport {
         let mut counts = Counts::default();
         for label in [0, 0, 1] {
-            counts.add(&[1.0, 0.0], label);
+            counts.add(&Verdict::of(&[1.0, 0.0], label, 0));
         }
         let seconds = |seconds| Duration::from_secs(seconds);
         EvaluationReport {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::atomic_file::AtomicFile;
 use crate::cli::UsageError;
-use crate::metrics::{self, ScoreKind};
+use crate::metrics::{ScoreKind, Verdict};
 
 /// A file of predictions under construction; it takes its place at [`Predictions::commit`].
 pub struct Predictions {
@@ -50,11 +50,12 @@ impl Predictions {
         Ok(Self { rows, path: path.to_owned(), topk, scores })
     }
 
-    /// Says how many classes the network has, which bounds the ranks, and writes the header where the form has one.
+    /// Says how many classes the network has, which bounds the ranks, and writes the header where the form has one. Returns
+    /// how many best classes of each image it wants.
     ///
     /// # Errors
     /// Where the disk refuses; the message names the file.
-    pub fn begin(&mut self, num_classes: usize) -> Result<()> {
+    pub fn begin(&mut self, num_classes: usize) -> Result<usize> {
         self.topk = self.topk.min(num_classes);
         if let Rows::Csv(writer) = &mut self.rows {
             let ranks = 1..=self.topk;
@@ -63,15 +64,16 @@ impl Predictions {
             header.extend(ranks.map(|rank| format!("score{rank}")));
             writer.write_record(&header).with_context(|| format!("cannot write {}", self.path.display()))?;
         }
-        Ok(())
+        Ok(self.topk)
     }
 
-    /// Adds one image: its path in the data set, its label and the network's output.
+    /// Adds one image: its path in the data set, its label and the network's answer with as many classes as
+    /// [`Self::begin`] says.
     ///
     /// # Errors
     /// Where the disk refuses; the message names the file.
-    pub fn add(&mut self, image: &str, label: usize, logits: &[f32]) -> Result<()> {
-        let (topk, scores) = metrics::predict(logits, self.topk, self.scores);
+    pub fn add(&mut self, image: &str, label: usize, verdict: &Verdict) -> Result<()> {
+        let (topk, scores) = (&verdict.classes, verdict.scores(self.scores));
         let written = match &mut self.rows {
             Rows::Csv(writer) => {
                 let mut record = vec![image.to_owned(), label.to_string()];
@@ -79,7 +81,7 @@ impl Predictions {
                 record.extend(scores.iter().map(f32::to_string));
                 writer.write_record(&record).map_err(anyhow::Error::from)
             }
-            Rows::JsonLines(file) => write_line(file, &Row { path: image, label, topk: &topk, scores: &scores }),
+            Rows::JsonLines(file) => write_line(file, &Row { path: image, label, topk, scores: &scores }),
         };
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -115,9 +117,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let mut predictions = Predictions::create(&path, 5, scores).unwrap();
-        predictions.begin(3).unwrap();
-        predictions.add("a/1, \"x\".png", 0, &[0.0, 1.5, -2.0]).unwrap();
-        predictions.add("b/2.png", 2, &[0.0, 0.0, 0.0]).unwrap();
+        let kept = predictions.begin(3).unwrap();
+        predictions.add("a/1, \"x\".png", 0, &Verdict::of(&[0.0, 1.5, -2.0], 0, kept)).unwrap();
+        predictions.add("b/2.png", 2, &Verdict::of(&[0.0, 0.0, 0.0], 2, kept)).unwrap();
         predictions.commit().unwrap();
         std::fs::read_to_string(path).unwrap()
     }

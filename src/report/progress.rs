@@ -91,12 +91,13 @@ fn figures(counts: &Counts, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Verdict;
 
     #[test]
     fn a_line_says_how_far_how_well_how_fast_and_how_long() {
         let mut counts = Counts::default();
-        counts.add(&[1.0, 0.0], 0);
-        counts.add(&[1.0, 0.0], 1);
+        counts.add(&Verdict::of(&[1.0, 0.0], 0, 0));
+        counts.add(&Verdict::of(&[1.0, 0.0], 1, 0));
         let started = Instant::now().checked_sub(Duration::from_secs(4)).unwrap();
         let progress = Progress { display: Display::Quiet, total: 64, started, batches: 1 };
         let line = progress.line(2, &counts);

@@ -69,7 +69,10 @@ impl Runtime {
             },
         };
         let (dtype, dtype_reason) = match cuda {
-            Some(_) => cuda_dtype(dtype).map(|(dtype, reason)| (dtype, reason.to_owned()))?,
+            Some(_) => {
+                let (dtype, reason) = cuda_dtype(dtype);
+                (dtype, reason.to_owned())
+            }
             None => cpu_dtype(dtype, bf16)?,
         };
         Ok(Self { device: Device::Cpu, cuda, dtype, device_reason, dtype_reason })
@@ -116,14 +119,13 @@ fn cpu_dtype(dtype: DtypeRequest, bf16: Option<&str>) -> Result<(DType, String)>
     Ok((dtype, reason))
 }
 
-fn cuda_dtype(dtype: DtypeRequest) -> Result<(DType, &'static str)> {
-    Ok(match dtype {
+fn cuda_dtype(dtype: DtypeRequest) -> (DType, &'static str) {
+    match dtype {
         DtypeRequest::Auto | DtypeRequest::AutoHalf => (DType::F16, "auto: f16 with sums in f32"),
         DtypeRequest::F16 => (DType::F16, "as asked, with sums in f32"),
-        DtypeRequest::F32 | DtypeRequest::Bf16 => {
-            bail!("--dtype {dtype}: networks run in f16 on CUDA; use --dtype f16, or --device cpu")
-        }
-    })
+        DtypeRequest::Bf16 => (DType::BF16, "as asked, with sums in f32"),
+        DtypeRequest::F32 => (DType::F32, "as asked; cuDNN multiplies the first 10 bits (TF32) and sums in f32"),
+    }
 }
 
 /// The number of threads worth starting on this machine, at least 1.
@@ -233,9 +235,12 @@ mod tests {
         assert!(chosen.to_string().starts_with("device: cuda:0 (as asked: NVIDIA H200, "), "{chosen}");
         let second = choose("cuda:1", one_gpu()).unwrap_err().to_string();
         assert!(second.starts_with("--device cuda:1: there is no such GPU: NVIDIA H200"), "{second}");
-        let device = DeviceRequest::Cuda(0);
-        let full = Runtime::choose_among(device, DtypeRequest::F32, None, one_gpu).unwrap_err().to_string();
-        assert_eq!(full, "--dtype f32: networks run in f16 on CUDA; use --dtype f16, or --device cpu");
+        for (request, name) in
+            [(DtypeRequest::F32, "f32"), (DtypeRequest::Bf16, "bf16"), (DtypeRequest::AutoHalf, "f16")]
+        {
+            let chosen = Runtime::choose_among(DeviceRequest::Cuda(0), request, None, one_gpu).unwrap();
+            assert_eq!(chosen.dtype_name(), name);
+        }
     }
 
     #[test]

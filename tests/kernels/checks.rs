@@ -22,6 +22,7 @@ macro_rules! every_check {
                 convolutions_in_groups_are_the_cpus_with_every_epilogue,
                 depthwise_convolutions_are_the_cpus_also_mixed_ones;
             loss:
+                a_batchs_verdicts_are_those_of_metrics,
                 losses_and_gradients_are_those_of_training,
                 an_image_that_is_not_finite_spoils_its_own_loss_and_gradient,
                 counts_are_those_of_an_evaluation,

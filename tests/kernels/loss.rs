@@ -1,7 +1,8 @@
 //! Cross-entropy against the room `loss` in training and `metrics` in evaluation; ranks and the best classes.
 
 use tresnet::loss::{Criterion, Targets as CpuTargets, mixed_targets};
-use tresnet::metrics::{Counts, ScoreKind, predict};
+use tresnet::metrics::{Counts, ScoreKind, Verdict};
+use tresnet::ops::Verdicts;
 use tresnet::ops::cuda::Element;
 use tresnet::ops::cuda::cross_entropy::{Gradient, Outcome, TOTALS, Targets, count_losses, cross_entropy, top_k};
 
@@ -98,7 +99,7 @@ pub fn counts_are_those_of_an_evaluation() {
         labels[batch - 1] = classes + 2;
         let mut counts = Counts::default();
         for (logits, &label) in logits.chunks(classes).zip(&labels).cycle().take(2 * batch) {
-            counts.add(logits, label);
+            counts.add(&Verdict::of(logits, label, 0));
         }
         let found = found(batch);
         let totals = Memory::doubles(&[0.0; TOTALS]);
@@ -110,12 +111,11 @@ pub fn counts_are_those_of_an_evaluation() {
         let whole = [counts.images, counts.correct1, counts.correct5, counts.non_finite].map(|count| count as f64);
         assert_eq!(totals[..4], whole, "[{batch}, {classes}]");
         for (image, (logits, &label)) in logits.chunks(classes).zip(&labels).enumerate() {
-            let (order, _) = predict(logits, classes, ScoreKind::Logit);
+            let order = Verdict::of(logits, label, classes).classes;
             let rank = order.iter().position(|&class| class == label).map_or(-1, |rank| rank as i32);
             assert_eq!(found.ranks.read_ints()[image], rank, "image {image} of [{batch}, {classes}]");
-            let mut alone = Counts::default();
-            alone.add(logits, label);
-            let (ours, expected) = (f64::from(found.losses.read_floats()[image]), alone.loss());
+            let expected = Verdict::of(logits, label, 0).loss;
+            let ours = f64::from(found.losses.read_floats()[image]);
             let same = ours == expected || ours.is_nan() && expected.is_nan();
             assert!(same || (ours - expected).abs() < 1e-5 * expected.abs().max(1.0), "{ours} instead of {expected}");
         }
@@ -140,13 +140,49 @@ pub fn the_best_classes_come_in_the_order_of_metrics() {
             run(top_k([batch, classes], count, &device, [&best, &scores]));
             let (best, scores) = (best.read_ints(), scores.read_floats());
             for (image, logits) in logits.chunks(classes).enumerate() {
-                let (expected, expected_scores) = predict(logits, count, ScoreKind::Logit);
+                let expected = Verdict::of(logits, 0, count);
                 let own = &best[image * count..][..count];
-                assert!(own.iter().map(|&class| class as usize).eq(expected.iter().copied()), "{own:?}: {expected:?}");
+                assert!(
+                    own.iter().map(|&class| class as usize).eq(expected.classes.iter().copied()),
+                    "{own:?}: {expected:?}"
+                );
                 let own = &scores[image * count..][..count];
-                assert!(own.iter().zip(&expected_scores).all(|(a, b)| a.to_bits() == b.to_bits()));
+                assert!(own.iter().zip(&expected.logits).all(|(a, b)| a.to_bits() == b.to_bits()));
             }
         }
         assert!(top_k([batch, classes], classes + 1, &device, [&device, &device]).is_err());
+    }
+}
+
+pub fn a_batchs_verdicts_are_those_of_metrics() {
+    for ([batch, classes], kept) in SIZES.into_iter().zip([1, 5, 0, 12, 7]) {
+        let mut logits = logits(batch, classes);
+        let mut labels = labels(batch, classes);
+        labels[0] = classes;
+        if classes > 9 {
+            logits[2] = logits[1];
+            logits[classes + 3] = f32::INFINITY;
+        }
+        let verdicts = Verdicts { batch, classes, kept };
+        let out = Memory::fresh(verdicts.bytes());
+        for launch in verdicts.launches(&Memory::floats(&logits), &as_ints(&labels), &out).unwrap() {
+            run(Ok(launch));
+        }
+        let ours = verdicts.parse(&out.read_bytes(), batch - 1).unwrap();
+        assert_eq!(ours.len(), batch - 1);
+        for (ours, (logits, &label)) in ours.iter().zip(logits.chunks(classes).zip(&labels)) {
+            let expected = Verdict::of(logits, label, kept);
+            assert_eq!((ours.rank, ours.finite, &ours.classes), (expected.rank, expected.finite, &expected.classes));
+            assert_eq!((&ours.logits, ours.largest), (&expected.logits, expected.largest));
+            let near = |ours: f64, expected: f64| {
+                (ours - expected).abs() <= 1e-5 * expected.abs().max(1.0)
+                    || ours == expected
+                    || ours.is_nan() && expected.is_nan()
+            };
+            assert!(near(ours.loss, expected.loss) && near(ours.sum, expected.sum), "{ours:?}, {expected:?}");
+            let [scores, wanted] = [ours, &expected].map(|verdict| verdict.scores(ScoreKind::Probability));
+            assert!(scores.iter().zip(&wanted).all(|(a, b)| near(f64::from(*a), f64::from(*b))));
+        }
+        assert!(verdicts.parse(&[0; 3], 1).is_err());
     }
 }

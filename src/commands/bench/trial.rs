@@ -56,7 +56,8 @@ impl Trial<'_> {
         let Self { settings, subject, .. } = self;
         let bf16 = settings.runtime.dtype == DType::BF16;
         let cuda = settings.runtime.cuda;
-        let options = ModelOptions { bf16, cuda, kwargs: settings.kwargs, ..ModelOptions::default() };
+        let cuda_element = crate::commands::element(settings.runtime.dtype);
+        let options = ModelOptions { bf16, cuda, cuda_element, kwargs: settings.kwargs, ..ModelOptions::default() };
         create_model(subject.variant.name, &options)
     }
 

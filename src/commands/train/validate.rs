@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
+use candle_core::Tensor;
 
 use super::data::Data;
 use super::learner::Learner;
 use crate::config::{EvalMetric, TrainSettings};
 use crate::data::Skipped;
-use crate::evaluate::{Options, evaluate};
+use crate::evaluate::{Forward, Options, evaluate};
 use crate::interrupt::Interrupt;
 use crate::metrics::Counts;
 use crate::nn::{Network, weights_of};
@@ -42,14 +43,20 @@ pub fn validate(
     let weights = weights_of(graph.parameters(), learner.best_values());
     let isa = Isa::of(settings.amp);
     let network = Network::bind(graph.clone(), &weights, &settings.evaluation.mean, &settings.evaluation.std, isa)?;
-    let options =
-        Options { side: settings.evaluation.input_size, mirror: false, device: settings.runtime.device.clone() };
-    let run = evaluate(
-        |images| network.run(images, learner.logits),
+    let options = Options {
+        side: settings.evaluation.input_size,
+        mirror: false,
+        kept: 0,
+        device: settings.runtime.device.clone(),
+    };
+    let mut run = evaluate(
+        &mut Forward::new(|images: &Tensor| network.run(images, learner.logits), options),
         data.validation()?,
-        &options,
         |_| Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }),
     )?;
+    if let Some(failure) = run.failure.take() {
+        return Err(failure);
+    }
     if interrupt.received().is_some() {
         return Ok(None);
     }

@@ -3,6 +3,7 @@
 
 mod constants;
 mod convolutions;
+mod fit;
 mod form;
 mod network;
 mod schedule;

@@ -1,28 +1,40 @@
 //! A network on a GPU: its parameters there, and a prepared run for each size of image. Not yet run on a GPU.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 use candle_nn::VarBuilder;
 
+use super::fit::largest_fitting;
+use crate::metrics::Verdict;
 use crate::nn::graph::{Graph, Value};
 use crate::ops::cuda::Element;
-use crate::ops::{Loaded, Parameters, Run, Shape, load};
+use crate::ops::{Loaded, Parameters, Run, Schedule, Shape, load};
 
 /// A prepared batch is at most so large; more images go through in parts.
 const LARGEST_BATCH: usize = 256;
 /// A prepared batch that is this large is not replaced by a larger one.
 const LARGE_ENOUGH: usize = 64;
 
-/// A network for evaluation on a GPU, in f16 with sums in f32.
+/// A network for evaluation on a GPU, with sums in f32.
 pub struct DeviceNetwork {
     graph: Graph,
+    element: Element,
     loaded: Arc<dyn Loaded>,
-    /// By the value that is computed and the images' height and width.
-    prepared: Mutex<HashMap<(usize, [usize; 2]), Prepared>>,
+    state: Mutex<State>,
 }
+
+#[derive(Default)]
+struct State {
+    prepared: HashMap<Key, Prepared>,
+    /// What was submitted and not collected, in order.
+    under_way: VecDeque<Key>,
+}
+
+/// The value that is computed, and the images' height and width.
+type Key = (usize, [usize; 2]);
 
 struct Prepared {
     batch: usize,
@@ -30,15 +42,21 @@ struct Prepared {
 }
 
 impl DeviceNetwork {
-    /// Takes every parameter of the graph from `weights` onto CUDA device `number`. Bytes will be normalised with
-    /// `mean` and `std`, one a channel.
+    /// Takes every parameter of the graph from `weights` onto CUDA device `number`, where maps and convolutions' weights
+    /// are made of `element`. Bytes will be normalised with `mean` and `std`, one a channel.
     ///
     /// # Errors
     /// In one line why there is no such device, or what it says.
-    pub fn bind(graph: Graph, weights: &VarBuilder, mean: &[f32], std: &[f32], number: usize) -> Result<Self> {
+    pub fn bind(
+        graph: Graph,
+        weights: &VarBuilder,
+        [mean, std]: [&[f32]; 2],
+        number: usize,
+        element: Element,
+    ) -> Result<Self> {
         let constants = graph.constants(weights)?;
-        let loaded = load(number, &Parameters { constants: &constants, mean, std })?;
-        Ok(Self { graph, loaded, prepared: Mutex::default() })
+        let loaded = load(number, &Parameters { element, constants: &constants, mean, std })?;
+        Ok(Self { graph, element, loaded, state: Mutex::default() })
     }
 
     pub fn graph(&self) -> &Graph {
@@ -49,26 +67,81 @@ impl DeviceNetwork {
     /// processor's memory.
     pub fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
         let (batch, height, width, channels) = images.dims4().context("images are [batch, height, width, channels]")?;
-        if batch == 0 {
-            bail!("a batch without images");
-        }
         let images = images.contiguous()?;
         let (storage, layout) = images.storage_and_layout();
         let Storage::Cpu(CpuStorage::U8(pixels)) = &*storage else {
             bail!("a GPU takes images as bytes in the processor's memory, not {:?}", images.dtype())
         };
-        let pixels = &pixels[layout.start_offset()..][..batch * height * width * channels];
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (value.0, [height, width]);
-        let wanted = batch.min(LARGEST_BATCH);
-        if prepared.get(&key).is_none_or(|own| own.batch < wanted.min(LARGE_ENOUGH)) {
-            // The memory of the smaller one goes first.
-            prepared.remove(&key);
-            let schedule = self.graph.schedule(Shape::new(wanted, height, width, channels), value, Element::F16)?;
-            prepared.insert(key, Prepared { batch: wanted, run: self.loaded.prepare(&schedule)? });
-        }
-        let own = prepared.get_mut(&key).context("no run was prepared")?;
-        let out = own.run.run(pixels)?;
+        let shape = Shape::new(batch, height, width, channels);
+        let pixels = &pixels[layout.start_offset()..][..shape.len()];
+        let mut state = self.state();
+        let out = self.prepare(&mut state, shape, value)?.run.run(pixels).with_context(|| lost(shape))?;
         Ok(Tensor::from_vec(out, (batch, self.graph.channels(value)), &Device::Cpu)?)
     }
+
+    /// Starts on images of `shape` as bytes, for which `logits` are ranked on the device: see [`Self::collect`].
+    pub fn submit(&self, pixels: &[u8], shape: Shape, logits: Value, labels: &[usize], kept: usize) -> Result<()> {
+        ensure!(pixels.len() == shape.len(), "{} bytes for images {shape}", pixels.len());
+        // A label that no i32 holds is beyond every network's classes.
+        let labels: Vec<i32> = labels.iter().map(|&label| i32::try_from(label).unwrap_or(i32::MAX)).collect();
+        let mut state = self.state();
+        let own = self.prepare(&mut state, shape, logits)?;
+        own.run.submit(pixels, &labels, kept).with_context(|| lost(shape))?;
+        state.under_way.push_back(key(shape, logits));
+        Ok(())
+    }
+
+    /// The verdicts on the earliest images that were submitted and not collected.
+    pub fn collect(&self) -> Result<Vec<Verdict>> {
+        let mut state = self.state();
+        let key = state.under_way.pop_front().context("no images were submitted")?;
+        let own = state.prepared.get_mut(&key).context("the run that they were submitted to is gone")?;
+        own.run.collect().with_context(|| format!("cannot compute images of {}x{} on the GPU", key.1[0], key.1[1]))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run for images of `shape`, prepared where there is none yet, or one for much smaller batches.
+    fn prepare<'a>(&self, state: &'a mut State, shape: Shape, value: Value) -> Result<&'a mut Prepared> {
+        ensure!(shape.batch > 0, "a batch without images");
+        let key = key(shape, value);
+        let wanted = shape.batch.min(LARGEST_BATCH);
+        let is_small = |own: &Prepared| own.batch < wanted.min(LARGE_ENOUGH) && !state.under_way.contains(&key);
+        if state.prepared.get(&key).is_none_or(is_small) {
+            // The memory of the smaller one goes first.
+            state.prepared.remove(&key);
+            let (batch, schedule) = self.fitting(Shape { batch: wanted, ..shape }, value)?;
+            let run = self.loaded.prepare(&schedule).with_context(|| format!("cannot prepare a batch of {batch}"))?;
+            state.prepared.insert(key, Prepared { batch, run });
+        }
+        state.prepared.get_mut(&key).context("no run was prepared")
+    }
+
+    /// The schedule for the images of `shape`, or for as many of them as the device has room for.
+    fn fitting(&self, shape: Shape, value: Value) -> Result<(usize, Schedule)> {
+        let schedule = |batch| self.graph.schedule(Shape { batch, ..shape }, value, self.element);
+        let bytes = |batch| Ok(self.loaded.footprint(&schedule(batch)?));
+        let free = self.loaded.free_memory()?;
+        let Some(batch) = largest_fitting(shape.batch, free, bytes)? else {
+            let one = bytes(1)?;
+            bail!("out of GPU memory: one image takes {one} bytes, {free} are free; take a smaller --input-size")
+        };
+        if batch < shape.batch {
+            tracing::warn!(
+                "a batch of {} does not fit into the GPU's {free} free bytes: images go through {batch} at a time",
+                shape.batch
+            );
+        }
+        Ok((batch, schedule(batch)?))
+    }
+}
+
+fn lost(shape: Shape) -> String {
+    format!("cannot compute images {shape} on the GPU")
+}
+
+fn key(shape: Shape, value: Value) -> Key {
+    (value.0, [shape.height, shape.width])
 }

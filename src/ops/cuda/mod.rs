@@ -15,6 +15,9 @@ pub mod depthwise;
 #[cfg(feature = "cuda")]
 mod device;
 #[cfg(feature = "cuda")]
+mod download;
+mod element;
+#[cfg(feature = "cuda")]
 mod graph;
 mod launch;
 pub mod linear;
@@ -26,6 +29,7 @@ mod modules;
 pub mod normalize;
 pub mod optimizer;
 pub mod pool;
+pub mod softmax_terms;
 pub mod squeeze_excite;
 pub mod subsample;
 #[cfg(feature = "cuda")]
@@ -35,8 +39,11 @@ pub use columns::image_splits;
 #[cfg(feature = "cuda")]
 pub use device::Device;
 #[cfg(feature = "cuda")]
+pub use download::Download;
+pub use element::Element;
+#[cfg(feature = "cuda")]
 pub use graph::Graph;
-pub use launch::{ALIGNMENT, Argument, BLOCK, Element, Launch, Region, padded};
+pub use launch::{ALIGNMENT, Argument, BLOCK, Launch, Region, padded};
 #[cfg(feature = "cuda")]
 pub use memory::Arena;
 #[cfg(feature = "cuda")]

@@ -8,6 +8,7 @@ use cudarc::driver::{CudaEvent, CudaStream, PinnedHostSlice};
 
 use super::device::Device;
 use super::launch::Region;
+use super::memory::Arena;
 
 /// Buffers of which one is filled, one travels and one is read.
 const SLOTS: usize = 3;
@@ -45,6 +46,11 @@ impl Upload {
             })
         };
         Ok(Self { copies, slots: (0..SLOTS).map(slot).collect::<Result<_>>()?, next: 0 })
+    }
+
+    /// Bytes on the device that a ring for batches of so many takes.
+    pub fn footprint(bytes: usize) -> usize {
+        SLOTS * Arena::footprint(bytes)
     }
 
     /// Has `fill` write the first `bytes` of a pinned buffer, sends them on their way, and has `consume` launch into the

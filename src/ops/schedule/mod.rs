@@ -9,11 +9,13 @@ mod gpu;
 mod launches;
 mod runner;
 mod step;
+mod verdicts;
 
 pub use arena::{Request, place};
 pub use launches::Memory;
 pub use runner::{Constant, Loaded, Parameters, Run, load};
 pub use step::{Constants, GateScratch, Slot, Step};
+pub use verdicts::Verdicts;
 
 use super::Shape;
 use super::cuda::Element;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Schedule;
+use crate::metrics::Verdict;
+use crate::ops::cuda::Element;
 
 /// One constant of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,8 @@ pub enum Constant {
 
 /// What a network brings to a device.
 pub struct Parameters<'a> {
+    /// What maps and convolutions' weights are made of there.
+    pub element: Element,
     /// In the order of the schedules' numbers.
     pub constants: &'a [Constant],
     /// One a colour of the images.
@@ -26,10 +30,19 @@ pub struct Parameters<'a> {
 
 /// A network's constants on a device.
 pub trait Loaded: Send + Sync {
+    /// Bytes on the device that [`Self::prepare`] takes for a schedule.
+    fn footprint(&self, schedule: &Schedule) -> usize;
+
+    /// Bytes on the device that nobody has taken.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn free_memory(&self) -> Result<usize>;
+
     /// Takes the memory for a schedule, chooses its kernels and captures them.
     ///
     /// # Errors
-    /// Where memory is short, with the batch that would fit, or what the device says.
+    /// Where memory is short, or what the device says, with the op that it fails at.
     fn prepare(&self, schedule: &Schedule) -> Result<Box<dyn Run>>;
 }
 
@@ -41,9 +54,22 @@ pub trait Run: Send {
     /// # Errors
     /// What the device says.
     fn run(&mut self, pixels: &[u8]) -> Result<Vec<f32>>;
+
+    /// Starts on images with their labels, whose outputs are logits, and returns once their bytes are copied; the `kept`
+    /// best classes are wanted of each.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn submit(&mut self, pixels: &[u8], labels: &[i32], kept: usize) -> Result<()>;
+
+    /// The verdicts on the earliest images that were submitted together and not collected.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn collect(&mut self) -> Result<Vec<Verdict>>;
 }
 
-/// Puts a network's parameters onto CUDA device `number`, in f16.
+/// Puts a network's parameters onto CUDA device `number`.
 ///
 /// # Errors
 /// In one line why there is no such device, or what it says.

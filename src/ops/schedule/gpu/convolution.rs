@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use cudarc::driver::sys::CUevent_flags;
 
 use crate::ops::ConvProblem;
-use crate::ops::cuda::{Device, Region};
+use crate::ops::cuda::{Arena, Device, Element, Region};
 use crate::ops::cudnn::{
     Bound, ConvPlan, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, Target,
 };
@@ -33,15 +33,21 @@ pub struct Tensors {
     pub x: Region,
     pub w: Region,
     pub bias: Region,
-    pub half_bias: Region,
+    /// As maps are: what cuDNN's precompiled kernels want.
+    pub rounded_bias: Region,
     pub residual: Option<Region>,
     pub y: Region,
 }
 
 impl Convolutions {
-    /// Takes the workspace that plans may ask for.
-    pub fn new(device: &Device, library: &Arc<Library>) -> Result<Self> {
-        let options = PlanOptions::default();
+    /// Bytes on the device that they take.
+    pub fn footprint() -> usize {
+        Arena::footprint(PlanOptions::default().workspace)
+    }
+
+    /// Takes the workspace that plans may ask for, which work on maps of `element`.
+    pub fn new(device: &Device, library: &Arc<Library>, element: Element) -> Result<Self> {
+        let options = PlanOptions { element, ..PlanOptions::default() };
         let workspace = device.arena(options.workspace)?.take(options.workspace)?;
         Ok(Self { target: Target::device(library, device.stream())?, workspace, options })
     }
@@ -77,7 +83,7 @@ impl Convolutions {
                 Role::W => &tensors.w,
                 Role::Y => &tensors.y,
                 Role::Add => tensors.residual.as_ref().context("a plan adds what the step does not have")?,
-                Role::Bias if bytes == tensors.half_bias.bytes() => &tensors.half_bias,
+                Role::Bias if bytes == tensors.rounded_bias.bytes() => &tensors.rounded_bias,
                 Role::Bias => &tensors.bias,
                 other => anyhow::bail!("a forward pass has no {other:?}"),
             };

@@ -1,14 +1,16 @@
 //! Schedules on an NVIDIA GPU: convolutions from cuDNN, all else by kernels of our own, a batch as one captured graph.
 //! Not yet run on a GPU.
 
+mod actions;
 mod convolution;
+mod judging;
 mod session;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use half::f16;
 
+use self::convolution::Convolutions;
 use self::session::Session;
 use super::{Constant, Loaded, Memory, Parameters, Run, Schedule};
 use crate::ops::cuda::{Arena, Device, Element, Region};
@@ -19,11 +21,13 @@ use crate::runtime::libraries::Surroundings;
 /// A GPU with a network's constants.
 pub struct Gpu {
     device: Arc<Device>,
+    /// What maps and convolutions' weights are made of.
+    element: Element,
     /// Where it is missing, convolutions are our own, and slow.
     cudnn: Option<Arc<Library>>,
     constants: Vec<Region>,
-    /// Of each weight its bias in f16, as cuDNN's precompiled kernels want it.
-    half_biases: Vec<Option<Region>>,
+    /// Of each weight its bias as maps are, which cuDNN's precompiled kernels want.
+    rounded_biases: Vec<Option<Region>>,
     normalization: [Region; 2],
     ones: Region,
 }
@@ -39,13 +43,14 @@ impl Gpu {
             tracing::warn!("convolutions will be slow: {error:#}");
             None
         });
-        let mut uploads: Vec<Vec<u8>> = parameters.constants.iter().map(bytes).collect();
+        let element = parameters.element;
+        let mut uploads: Vec<Vec<u8>> = parameters.constants.iter().map(|constant| bytes(constant, element)).collect();
         let count = uploads.len();
-        let mut half_at = vec![None; count];
+        let mut rounded_at = vec![None; count];
         for (at, pair) in parameters.constants.windows(2).enumerate() {
             if let [Constant::Weight(_), Constant::Exact(bias)] = pair {
-                half_at[at] = Some(uploads.len());
-                uploads.push(halves(bias));
+                rounded_at[at] = Some(uploads.len());
+                uploads.push(element.bytes_of(bias));
             }
         }
         let widest = parameters.constants.iter().map(|constant| match constant {
@@ -53,9 +58,9 @@ impl Gpu {
             Constant::Exact(values) => values.len(),
         });
         uploads.extend([
-            floats(parameters.mean),
-            floats(parameters.std),
-            floats(&vec![1.0; widest.max().unwrap_or(0)]),
+            Element::F32.bytes_of(parameters.mean),
+            Element::F32.bytes_of(parameters.std),
+            Element::F32.bytes_of(&vec![1.0; widest.max().unwrap_or(0)]),
         ]);
         let mut arena = device.arena(uploads.iter().map(|upload| Arena::footprint(upload.len())).sum())?;
         let mut regions = Vec::with_capacity(uploads.len());
@@ -67,14 +72,14 @@ impl Gpu {
         let (Some(ones), Some(std), Some(mean)) = (regions.pop(), regions.pop(), regions.pop()) else {
             anyhow::bail!("the parameters have no normalisation")
         };
-        let half_biases = half_at.into_iter().map(|at| at.and_then(|at| regions.get(at).cloned())).collect();
+        let rounded_biases = rounded_at.into_iter().map(|at| at.and_then(|at| regions.get(at).cloned())).collect();
         regions.truncate(count);
-        Ok(Self { device, cudnn, constants: regions, half_biases, normalization: [mean, std], ones })
+        Ok(Self { device, element, cudnn, constants: regions, rounded_biases, normalization: [mean, std], ones })
     }
 
-    fn memory(&self, element: Element, arena: Region, images: Region) -> Memory {
+    fn memory(&self, arena: Region, images: Region) -> Memory {
         Memory {
-            element,
+            element: self.element,
             arena,
             images,
             normalization: self.normalization.clone(),
@@ -85,22 +90,22 @@ impl Gpu {
 }
 
 impl Loaded for Gpu {
+    fn footprint(&self, schedule: &Schedule) -> usize {
+        session::footprint(schedule) + if self.cudnn.is_some() { Convolutions::footprint() } else { 0 }
+    }
+
+    fn free_memory(&self) -> Result<usize> {
+        self.device.free_memory()
+    }
+
     fn prepare(&self, schedule: &Schedule) -> Result<Box<dyn Run>> {
         Ok(Box::new(Session::new(self, schedule)?))
     }
 }
 
-fn bytes(constant: &Constant) -> Vec<u8> {
+fn bytes(constant: &Constant, element: Element) -> Vec<u8> {
     match constant {
-        Constant::Weight(values) => halves(values),
-        Constant::Exact(values) => floats(values),
+        Constant::Weight(values) => element.bytes_of(values),
+        Constant::Exact(values) => Element::F32.bytes_of(values),
     }
-}
-
-fn halves(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
-}
-
-fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

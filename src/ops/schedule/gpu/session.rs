@@ -1,92 +1,140 @@
 //! A schedule on the device: its memory, its kernels, and one recorded graph of them all. Not yet run on a GPU.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Gpu;
-use super::convolution::{BoundConvolution, Convolutions, Tensors};
-use crate::ops::cuda::{Arena, Device, Element, Graph, Launch, Region, Upload};
-use crate::ops::schedule::{Constants, Memory, Run, Schedule, Step};
-use crate::ops::{ConvPass, Fusion};
+use super::actions::{actions, queue};
+use super::convolution::Convolutions;
+use super::judging::Judging;
+use crate::metrics::Verdict;
+use crate::ops::cuda::{Arena, Device, Download, Graph, Region, Upload};
+use crate::ops::schedule::{Run, Schedule};
 
-/// Batches whose results are kept on the device until they are fetched together.
-const KEPT: usize = 16;
-
-/// What the stream is given for a batch, in order.
-enum Action {
-    Launch(Launch),
-    Convolution(BoundConvolution),
-}
+/// Where an upload's pixels may start, behind its labels.
+const ALIGNMENT: usize = 256;
 
 /// A schedule ready to run.
 pub struct Session {
     device: Arc<Device>,
     upload: Upload,
+    outputs: Download,
     graph: Graph,
     images: Region,
     output: Region,
-    /// The outputs of [`KEPT`] batches.
-    results: Region,
+    /// What ranks the logits, made when it is first wanted.
+    judging: Option<Judging>,
+    /// Images of each batch whose verdicts are on their way, by what was submitted together.
+    submitted: VecDeque<Vec<usize>>,
     /// Kept with their handle, which the graph was recorded through.
     _convolutions: Option<Convolutions>,
-    /// Bytes of an image, and of a batch.
+    /// Bytes of an image.
     image: usize,
+    /// Images of a batch.
     batch: usize,
     /// Numbers in a row of the output, and those that are the network's.
     width: usize,
     channels: usize,
 }
 
+/// Bytes on the device that a session takes, the workspace of the convolutions aside.
+pub fn footprint(schedule: &Schedule) -> usize {
+    let own = [schedule.arena_bytes, schedule.image.len()].map(Arena::footprint);
+    own.iter().sum::<usize>() + Upload::footprint(upload_bytes(schedule))
+}
+
+/// Labels, then pixels.
+fn upload_bytes(schedule: &Schedule) -> usize {
+    label_bytes(schedule.image.batch) + schedule.image.len()
+}
+
+/// Room for a label an image.
+fn label_bytes(batch: usize) -> usize {
+    (batch * size_of::<i32>()).next_multiple_of(ALIGNMENT)
+}
+
 impl Session {
     pub fn new(gpu: &Gpu, schedule: &Schedule) -> Result<Self> {
-        if schedule.element != Element::F16 {
-            bail!("networks run in f16 on a GPU, not in {}", schedule.element.name());
-        }
         if let Some(conflict) = schedule.conflict() {
             bail!("{conflict}");
         }
+        ensure!(
+            schedule.element == gpu.element,
+            "constants of {:?} for a schedule of {:?}",
+            gpu.element,
+            schedule.element
+        );
         let device = gpu.device.clone();
-        let sizes = [schedule.arena_bytes, schedule.image.len(), KEPT * schedule.output.bytes];
-        let wanted = sizes.iter().map(|&bytes| Arena::footprint(bytes)).sum();
-        let short = |error| too_large(error, &device, schedule, wanted);
-        let mut arena = device.arena(wanted).map_err(short)?;
-        let [values, images, results] = sizes.map(|bytes| arena.take(bytes));
-        let memory = gpu.memory(schedule.element, values?, images?);
-        let upload = Upload::new(&device, schedule.image.len()).map_err(short)?;
-        let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(&device, library)).transpose()?;
-        let mut actions = Vec::new();
-        for step in &schedule.steps {
-            match (&convolutions, step) {
-                (Some(convolutions), Step::Conv { .. }) => {
-                    add_convolution(gpu, convolutions, &memory, step, &mut actions)?;
-                }
-                _ => actions.extend(step.launches(&memory)?.into_iter().map(Action::Launch)),
-            }
+        let sizes = [schedule.arena_bytes, schedule.image.len()];
+        let mut arena = device.arena(sizes.iter().map(|&bytes| Arena::footprint(bytes)).sum())?;
+        let [values, images] = sizes.map(|bytes| arena.take(bytes));
+        let memory = gpu.memory(values?, images?);
+        let upload = Upload::new(&device, upload_bytes(schedule))?;
+        let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(&device, library, gpu.element));
+        let convolutions = convolutions.transpose()?;
+        let actions = actions(gpu, convolutions.as_ref(), &memory, schedule)?;
+        // Kernels are loaded when they first run, which a recording would not allow. One after the other, so that one
+        // that fails is known by its name.
+        for action in &actions {
+            queue(&device, convolutions.as_ref(), action)
+                .and_then(|()| device.synchronize())
+                .with_context(|| format!("the GPU fails at {action}"))?;
         }
-        let queue = || queue(&device, convolutions.as_ref(), &actions);
-        // Kernels are loaded when they first run, which a recording would not allow.
-        queue()?;
-        device.synchronize()?;
-        let graph = Graph::record(&device, queue)?;
+        let graph = Graph::record(&device, || {
+            actions.iter().try_for_each(|action| queue(&device, convolutions.as_ref(), action))
+        })?;
+        let output = memory.slot(schedule.output)?;
         Ok(Self {
             upload,
+            outputs: Download::new(&device, output.bytes())?,
             graph,
-            output: memory.slot(schedule.output)?,
+            output,
             images: memory.images,
-            results: results?,
+            judging: None,
+            submitted: VecDeque::new(),
             _convolutions: convolutions,
             image: schedule.image.image_len(),
-            batch: schedule.image.len(),
+            batch: schedule.image.batch,
             width: schedule.output_width,
             channels: schedule.output_channels,
             device,
         })
     }
 
-    /// Reads the outputs of the `batches` that are kept and appends the rows of `images` images.
-    fn fetch(&self, batches: usize, images: usize, out: &mut Vec<f32>) -> Result<()> {
-        let bytes = self.device.read(&self.results.part(0, batches * self.output.bytes())?)?;
+    /// Images in `pixels`.
+    fn images_in(&self, pixels: &[u8]) -> Result<usize> {
+        let whole = self.image > 0 && pixels.len().is_multiple_of(self.image);
+        ensure!(whole, "{} bytes are no whole number of images of {}", pixels.len(), self.image);
+        Ok(pixels.len() / self.image)
+    }
+
+    /// Computes the output for at most a batch of images; `labels` go along where there are any.
+    fn compute(&mut self, pixels: &[u8], labels: &[i32]) -> Result<()> {
+        let Self { device, upload, graph, images, judging, .. } = self;
+        let offset = label_bytes(self.batch);
+        let fill = |host: &mut [u8]| {
+            for (to, label) in host.chunks_exact_mut(size_of::<i32>()).zip(labels) {
+                to.copy_from_slice(&label.to_le_bytes());
+            }
+            host[offset..].copy_from_slice(pixels);
+            Ok(())
+        };
+        // Behind a batch that is not full lie images of an earlier one, whose results nobody reads.
+        let consume = |arrived: &Region| {
+            if let Some(judging) = judging.as_ref().filter(|_| !labels.is_empty()) {
+                device.copy(&arrived.part(0, size_of_val(labels))?, &judging.labels)?;
+            }
+            device.copy(&arrived.part(offset, pixels.len())?, images)?;
+            graph.launch()
+        };
+        upload.send(device, offset + pixels.len(), fill, consume)
+    }
+
+    /// Appends the rows of the earliest output on its way.
+    fn fetch(&mut self, images: usize, out: &mut Vec<f32>) -> Result<()> {
+        let bytes = self.outputs.take()?.context("no output is on its way")?;
         for row in bytes.chunks_exact(self.width * size_of::<f32>()).take(images) {
             let numbers = row.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
             out.extend(numbers.take(self.channels));
@@ -97,74 +145,44 @@ impl Session {
 
 impl Run for Session {
     fn run(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
-        if self.image == 0 || !pixels.len().is_multiple_of(self.image) {
-            bail!("{} bytes are no whole number of images of {}", pixels.len(), self.image);
-        }
-        let mut out = Vec::with_capacity(pixels.len() / self.image * self.channels);
-        for some in pixels.chunks(KEPT * self.batch) {
-            let batches = some.chunks(self.batch);
-            for (at, batch) in batches.clone().enumerate() {
-                let Self { device, upload, graph, images, output, results, .. } = self;
-                let fill = |host: &mut [u8]| {
-                    host.copy_from_slice(batch);
-                    Ok(())
-                };
-                // Behind a batch that is not full lie images of an earlier one, whose results nobody reads.
-                let compute = |arrived: &Region| {
-                    device.copy(arrived, images)?;
-                    graph.launch()?;
-                    device.copy(output, &results.part(at * output.bytes(), output.bytes())?)
-                };
-                upload.send(device, batch.len(), fill, compute)?;
+        let mut out = Vec::with_capacity(self.images_in(pixels)? * self.channels);
+        let mut before = None;
+        for batch in pixels.chunks(self.batch * self.image) {
+            self.compute(batch, &[])?;
+            self.outputs.send(&self.device, &self.output)?;
+            // The one before is fetched while this one is computed.
+            if let Some(images) = before.replace(batch.len() / self.image) {
+                self.fetch(images, &mut out)?;
             }
-            self.fetch(batches.len(), some.len() / self.image, &mut out)?;
+        }
+        if let Some(images) = before {
+            self.fetch(images, &mut out)?;
         }
         Ok(out)
     }
-}
 
-fn queue(device: &Device, convolutions: Option<&Convolutions>, actions: &[Action]) -> Result<()> {
-    for action in actions {
-        match (action, convolutions) {
-            (Action::Launch(launch), _) => device.launch(launch)?,
-            (Action::Convolution(convolution), Some(convolutions)) => convolutions.run(device, convolution)?,
-            (Action::Convolution(_), None) => bail!("a plan without cuDNN"),
+    fn submit(&mut self, pixels: &[u8], labels: &[i32], kept: usize) -> Result<()> {
+        let images = self.images_in(pixels)?;
+        ensure!(labels.len() == images, "{} labels for {images} images", labels.len());
+        ensure!(self.width == self.channels, "rows of {} numbers for {} classes", self.width, self.channels);
+        let kept = kept.min(self.channels);
+        if self.judging.as_ref().is_none_or(|judging| judging.kept() != kept) {
+            ensure!(self.submitted.is_empty(), "batches on their way keep another number of classes");
+            self.judging = Some(Judging::new(&self.device, &self.output, [self.batch, self.channels], kept)?);
         }
+        for (pixels, labels) in pixels.chunks(self.batch * self.image).zip(labels.chunks(self.batch)) {
+            self.compute(pixels, labels)?;
+            let judging = self.judging.as_mut().context("nothing judges")?;
+            judging.launch(&self.device)?;
+        }
+        self.submitted.push_back(labels.chunks(self.batch).map(<[i32]>::len).collect());
+        Ok(())
     }
-    Ok(())
-}
 
-/// A convolution by cuDNN, and what its plan leaves over by a kernel of our own.
-fn add_convolution(
-    gpu: &Gpu,
-    convolutions: &Convolutions,
-    memory: &Memory,
-    step: &Step,
-    actions: &mut Vec<Action>,
-) -> Result<()> {
-    let Step::Conv { problem, constants, input, residual, out } = step else { bail!("{step:?} is no convolution") };
-    let ConvPass::Forward { activation, .. } = problem.pass else { bail!("{problem} is no step of a forward pass") };
-    let [w, bias] = memory.constants(*constants)?.map(Clone::clone);
-    let Constants(first) = *constants;
-    let half_bias = gpu.half_biases.get(first).cloned().flatten().context("a convolution's bias is missing")?;
-    let residual = residual.map(|residual| memory.slot(residual)).transpose()?;
-    let tensors = Tensors { x: memory.slot(*input)?, w, bias, half_bias, residual, y: memory.slot(*out)? };
-    let (plan, convolution) =
-        convolutions.plan(&gpu.device, problem, &tensors).with_context(|| format!("cannot plan {problem}"))?;
-    for refusal in &plan.refusals {
-        tracing::debug!("{problem}: {:?} is not granted: {}", refusal.fusion, refusal.reason);
+    fn collect(&mut self) -> Result<Vec<Verdict>> {
+        let batches = self.submitted.pop_front().context("no batch was submitted")?;
+        let judging = self.judging.as_mut().context("nothing judges")?;
+        let verdicts = batches.into_iter().map(|images| judging.take(images)).collect::<Result<Vec<_>>>()?;
+        Ok(verdicts.concat())
     }
-    actions.push(Action::Convolution(convolution));
-    if plan.fusion != Fusion::Whole {
-        let Tensors { bias, residual, y, .. } = &tensors;
-        actions.push(Action::Launch(memory.epilogue(problem, bias, residual.as_ref(), activation, y)?));
-    }
-    Ok(())
-}
-
-/// Names the batch that would fit.
-fn too_large(error: anyhow::Error, device: &Device, schedule: &Schedule, wanted: usize) -> anyhow::Error {
-    let batch = schedule.image.batch;
-    let fits = device.free_memory().map_or(0, |free| free / (wanted / batch.max(1)).max(1));
-    error.context(format!("a batch of {batch} does not fit into the GPU's memory; about {fits} would"))
 }

@@ -1,0 +1,131 @@
+//! Who judges batches: a network as a function of images, or a model, which on a GPU answers while the next batch travels.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+
+use crate::data::loader::Batch;
+use crate::metrics::Verdict;
+use crate::models::Model;
+
+/// What answers for batches, in their order.
+pub trait Judge {
+    /// Starts on a batch that has images; its pixels are not needed afterwards.
+    ///
+    /// # Errors
+    /// What the network or its device says.
+    fn submit(&mut self, batch: &Batch) -> Result<()>;
+
+    /// What it answers for the earliest batch that was submitted and not collected, an image after the other.
+    ///
+    /// # Errors
+    /// What the network or its device says.
+    fn collect(&mut self) -> Result<Vec<Verdict>>;
+
+    /// Batches that should be on their way at a time.
+    fn depth(&self) -> usize;
+}
+
+/// How images reach the network, and what is wanted of them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Side of the square images, in pixels.
+    pub side: usize,
+    /// Average the logits of each image and of its mirror image.
+    pub mirror: bool,
+    /// Best classes to keep of each image.
+    pub kept: usize,
+    /// Where images and logits are.
+    pub device: Device,
+}
+
+/// A network that maps u8 `[batch, side, side, 3]` to f32 `[batch, classes]`.
+pub struct Forward<F> {
+    network: F,
+    options: Options,
+    answers: VecDeque<Vec<Verdict>>,
+}
+
+impl<F: Fn(&Tensor) -> Result<Tensor>> Forward<F> {
+    pub fn new(network: F, options: Options) -> Self {
+        Self { network, options, answers: VecDeque::new() }
+    }
+
+    fn logits(&self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
+        let shape = (batch.size, self.options.side, self.options.side, CHANNELS);
+        let forward = |pixels: &[u8]| -> Result<Vec<Vec<f32>>> {
+            let images = Tensor::from_slice(pixels, shape, &self.options.device)
+                .context("cannot hand a batch to the network")?;
+            let logits = (self.network)(&images)?.to_vec2()?;
+            ensure!(logits.len() == batch.size, "the network gave {} rows for {} images", logits.len(), batch.size);
+            Ok(logits)
+        };
+        let mut logits = forward(&batch.pixels)?;
+        if self.options.mirror {
+            let mirrored = forward(&mirror(&batch.pixels, self.options.side))?;
+            for (own, other) in logits.iter_mut().flatten().zip(mirrored.into_iter().flatten()) {
+                *own = 0.5 * (*own + other);
+            }
+        }
+        Ok(logits)
+    }
+}
+
+impl<F: Fn(&Tensor) -> Result<Tensor>> Judge for Forward<F> {
+    fn submit(&mut self, batch: &Batch) -> Result<()> {
+        let logits = self.logits(batch)?;
+        let judged = logits.iter().zip(&batch.labels);
+        self.answers.push_back(judged.map(|(logits, &label)| Verdict::of(logits, label, self.options.kept)).collect());
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<Vec<Verdict>> {
+        self.answers.pop_front().context("no batch was submitted")
+    }
+
+    fn depth(&self) -> usize {
+        1
+    }
+}
+
+/// A model on a GPU, which ranks its logits there. Not yet run on a GPU.
+pub struct ModelJudge<'a> {
+    model: &'a Model,
+    options: Options,
+}
+
+impl<'a> ModelJudge<'a> {
+    /// The judge that suits where the model runs and what is wanted: mirror images are averaged on the CPU.
+    pub fn boxed(model: &'a Model, options: Options) -> Box<dyn Judge + 'a> {
+        if model.judges_itself() && !options.mirror {
+            return Box::new(Self { model, options });
+        }
+        Box::new(Forward::new(|images: &Tensor| model.forward(images), options))
+    }
+}
+
+impl Judge for ModelJudge<'_> {
+    fn submit(&mut self, batch: &Batch) -> Result<()> {
+        let Options { side, kept, .. } = self.options;
+        let pixels = &batch.pixels[..batch.size * side * side * CHANNELS];
+        self.model.submit(pixels, [side, side], &batch.labels, kept)
+    }
+
+    fn collect(&mut self) -> Result<Vec<Verdict>> {
+        self.model.collect()
+    }
+
+    fn depth(&self) -> usize {
+        2
+    }
+}
+
+/// Bytes of a pixel.
+const CHANNELS: usize = 3;
+
+/// Swaps left and right in images of `[side, side, 3]`.
+fn mirror(pixels: &[u8], side: usize) -> Vec<u8> {
+    let rows = pixels.chunks_exact(side * CHANNELS);
+    rows.flat_map(|row| row.chunks_exact(CHANNELS).rev().flatten().copied()).collect()
+}
