@@ -51,9 +51,12 @@ impl Counts {
 /// The classes of the `k` best scores, best first; all classes where there are fewer.
 fn top_k(scores: &[f32], k: usize) -> Vec<usize> {
     let k = k.min(scores.len());
+    if k == 0 {
+        return Vec::new();
+    }
     let mut classes: Vec<usize> = (0..scores.len()).collect();
     let by_rank = |&a: &usize, &b: &usize| better(scores[a], scores[b]).then(a.cmp(&b));
-    if k > 0 && k < classes.len() {
+    if k < classes.len() {
         classes.select_nth_unstable_by(k - 1, by_rank);
     }
     classes.truncate(k);

@@ -32,11 +32,12 @@ impl Bands {
     /// Whether the convolutions are the parts of one that filters each channel alone, with the padding that keeps the size
     /// at stride 1.
     pub fn make_up(specs: &[ConvSpec]) -> bool {
+        let Some(first) = specs.first() else { return false };
         let keeps = |spec: &ConvSpec| {
             spec.is_depthwise()
                 && spec.kernel % 2 == 1
                 && spec.padding == spec.kernel / 2
-                && spec.stride == specs[0].stride
+                && spec.stride == first.stride
                 && spec.input == spec.output
         };
         specs.iter().all(keeps) && covers(specs.iter().map(|spec| [spec.input.first, spec.in_channels, spec.input.of]))
@@ -45,7 +46,7 @@ impl Bands {
     /// # Errors
     /// If they are no such parts.
     pub fn new(specs: &[ConvSpec]) -> Result<Self> {
-        ensure!(!specs.is_empty() && Self::make_up(specs), "{specs:?} are no depthwise convolution of one map");
+        ensure!(Self::make_up(specs), "{specs:?} are no depthwise convolution of one map");
         let mut bands: Vec<Band> = Vec::new();
         for first in (0..padded(specs[0].input.of)).step_by(GROUP) {
             let own = specs.iter().filter(|spec| meets(spec, first));

@@ -54,7 +54,7 @@ pub fn queue(device: &Device, convolutions: Option<&Convolutions>, action: &Acti
     }
 }
 
-/// A convolution by cuDNN, and what its plan leaves over by a kernel of our own.
+/// A convolution by cuDNN, and what its plan leaves over by a kernel of our own; all of it where cuDNN has no plan.
 fn add_convolution(
     gpu: &Gpu,
     convolutions: &Convolutions,
@@ -70,8 +70,14 @@ fn add_convolution(
     let rounded_bias = rounded_bias.context("a convolution's bias is missing")?;
     let residual = residual.map(|residual| memory.slot(residual)).transpose()?;
     let tensors = Tensors { x: memory.slot(*input)?, w, bias, rounded_bias, residual, y: memory.slot(*out)? };
-    let (plan, convolution) =
-        convolutions.plan(&gpu.device, problem, &tensors).with_context(|| format!("cannot plan {problem}"))?;
+    let (plan, convolution) = match convolutions.plan(&gpu.device, problem, &tensors) {
+        Ok(planned) => planned,
+        Err(error) => {
+            tracing::warn!("{problem} by a slow kernel of our own: {error:#}");
+            actions.extend(step.launches(memory)?.into_iter().map(Action::Launch));
+            return Ok(());
+        }
+    };
     for refusal in &plan.refusals {
         tracing::debug!("{problem}: {:?} is not granted: {}", refusal.fusion, refusal.reason);
     }
