@@ -145,7 +145,8 @@ fn kernels_of(kernel: &str) -> &'static Kernels {
 fn compile(file: &str, text: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let includes = ["src/ops", "src/ops/cuda", "tests/kernels"].map(|folder| root.join(folder));
-    let shared = ["kernel.cuh", "columns.cuh", "product.cuh", "each_element.cu"].map(|name| includes[1].join(name));
+    let shared =
+        ["kernel.cuh", "columns.cuh", "product.cuh", "state.cuh", "each_element.cu"].map(|name| includes[1].join(name));
     let shim = ["shim.hpp", "run.cpp"].map(|name| includes[2].join(name));
     let texts = shared.iter().chain(&shim).map(|path| std::fs::read_to_string(path).unwrap());
     let hash = fnv1a64(&texts.chain([text.to_owned()]).collect::<String>());
@@ -157,6 +158,8 @@ fn compile(file: &str, text: &str) -> PathBuf {
     let unfinished = out.with_extension(format!("{}.tmp", std::process::id()));
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let mut command = Command::new(&compiler);
+    // Else statics of inline functions, which stand for shared memory, are one for all libraries of the process.
+    command.arg("-fno-gnu-unique");
     command.args(["-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", "-Wno-unknown-pragmas", "-U_FORTIFY_SOURCE"]);
     // Else files that run side by side would share the static variables of inline functions: blocks' shared memory.
     command.arg("-fvisibility=hidden");
