@@ -11,7 +11,9 @@ mod profile;
 mod shapes;
 mod training;
 
-pub use device::{DeviceNetwork, Use};
+pub use device::{
+    DeviceNetwork, DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions, Use,
+};
 pub use graph::{Graph, NORM_EPSILON, Parameter, Value};
 pub use initialize::Initializer;
 pub use layers::{ConvLayer, Grouping, SqueezeExciteLayer, kaiming_normal_fan_out, torch_default};

@@ -26,6 +26,7 @@ mod shape;
 mod simd;
 mod squeeze_excite;
 mod subsample;
+pub mod training;
 
 pub use activation::{Activation, activation_gradient, silu_gradient};
 pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};

@@ -52,6 +52,14 @@ macro_rules! every_check {
             squeeze_excite:
                 squeeze_and_excitation_is_the_cpus_both_ways,
                 more_channels_than_a_block_can_hold_are_refused;
+            training:
+                a_tresnets_step_has_the_cpus_loss_and_gradients,
+                a_tresnets_step_in_place_has_the_cpus_loss_and_gradients,
+                tresnet_ms_step_has_the_cpus_loss_and_gradients,
+                resnet20s_step_has_the_cpus_loss_and_gradients,
+                a_preactivated_resnets_step_has_the_cpus_loss_and_gradients,
+                mixed_images_and_dropped_branches_give_the_cpus_gradients,
+                steps_in_half_precision_have_gradients_near_the_cpus;
         }
     };
     ($ready:path; $($module:ident: $($check:ident),+;)+) => {

@@ -11,6 +11,8 @@ mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
 mod host;
+#[path = "host_trainer.rs"]
+mod learner;
 mod loss;
 mod maps;
 mod memory;
@@ -19,6 +21,7 @@ mod optimizer;
 #[path = "../common/random.rs"]
 mod random;
 mod squeeze_excite;
+mod training;
 
 use host as place;
 

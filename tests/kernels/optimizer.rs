@@ -138,6 +138,7 @@ fn check(name: &str, element: Element, full_gradients: bool, clip: Option<f64>) 
         };
         let rules = StepRules {
             max_norm: clip.map(|max| max as f32),
+            lamb_norm: (name == "lamb").then_some(1.0),
             betas: BETAS.map(|beta| beta as f32),
             scaling: Some(ScaleRules { growth_factor: 2.0, backoff_factor: 0.5, growth_interval: 2 }),
         };
@@ -191,7 +192,7 @@ pub fn a_run_without_scaling_and_clipping_leaves_the_gradients_as_they_are() {
         table: &table,
         group_count: 1,
     };
-    let rules = StepRules { max_norm: None, betas: [0.9, 0.999], scaling: None };
+    let rules = StepRules { max_norm: None, lamb_norm: None, betas: [0.9, 0.999], scaling: None };
     run(device::gradient_squares(Element::F32, &parameters, &state, &sums));
     run(device::begin_step(1, &sums, &state, rules));
     run(device::sgd(Element::F32, &parameters, &memory[2], &state, 0.9, false));

@@ -7,6 +7,8 @@ mod fit;
 mod form;
 mod network;
 mod schedule;
+mod training;
 
 pub use convolutions::Use;
 pub use network::DeviceNetwork;
+pub use training::{DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions};

@@ -23,7 +23,7 @@ pub struct Drops {
 }
 
 /// What a network drops where.
-pub(super) struct Dropping {
+pub struct Dropping {
     /// Share of each node: 0 where nothing is dropped.
     shares: Vec<f64>,
     seed: u64,
@@ -52,6 +52,11 @@ impl Dropping {
             _ => 0.0,
         };
         Ok(Self { shares: graph.nodes.iter().map(share).collect(), seed: drops.seed, batch: 0 })
+    }
+
+    /// Whether a node drops anything.
+    pub fn drops(&self, node: usize) -> bool {
+        self.shares[node] > 0.0
     }
 
     /// Which values of its input a node drops, if any: a drop-out of the network's own, or the classifier.

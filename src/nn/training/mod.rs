@@ -10,6 +10,7 @@ mod drops;
 mod forward;
 mod values;
 
+pub(super) use drops::Dropping;
 pub use drops::Drops;
 pub use values::weights_of;
 
@@ -19,13 +20,12 @@ use anyhow::Result;
 use candle_nn::VarBuilder;
 
 use self::buffers::Buffers;
-use self::drops::Dropping;
 use super::graph::{Graph, Parameter, Value};
 use super::profile::{OpProfile, Recorder};
 use crate::ops::{BatchStatistics, Gate, Isa, Normalize, Shape};
 
 /// The share of a batch's statistics in the running ones: PyTorch's default.
-const NORM_MOMENTUM: f32 = 0.1;
+pub(super) const NORM_MOMENTUM: f32 = 0.1;
 
 /// A network's parameters with their gradients.
 pub struct Trainable {

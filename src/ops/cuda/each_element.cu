@@ -4,6 +4,7 @@
 #include "columns.cuh"
 #include "kernel.cuh"
 #include "product.cuh"
+#include "state.cuh"
 
 namespace as_f32 {
 using T = float;

@@ -7,7 +7,7 @@ use super::launch::{Builder, Launch, Region};
 use crate::ops::Activation;
 
 /// Sizes of a linear layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinearShape {
     pub batch: usize,
     pub inputs: usize,

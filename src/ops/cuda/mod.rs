@@ -14,6 +14,7 @@ pub mod cross_entropy;
 pub mod depthwise;
 #[cfg(feature = "cuda")]
 mod device;
+pub mod drop;
 #[cfg(feature = "cuda")]
 mod download;
 mod element;
@@ -32,6 +33,7 @@ pub mod pool;
 pub mod softmax_terms;
 pub mod squeeze_excite;
 pub mod subsample;
+pub mod training;
 #[cfg(feature = "cuda")]
 mod upload;
 

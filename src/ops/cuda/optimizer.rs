@@ -8,17 +8,23 @@ use super::launch::{BLOCK, Builder, EIGHT, Launch, Region};
 /// Each parameter starts at a multiple of so many elements, zeros between: a byte says a segment's group.
 pub const SEGMENT: usize = 256;
 /// f32 of a step's state.
-pub const STATE: usize = 10;
+pub const STATE: usize = 13;
 /// Places in the state: the first two are the host's to write, [`SCALE`] to start with.
 pub const LR: usize = 0;
 pub const EMA_WEIGHT: usize = 1;
 pub const SCALE: usize = 2;
+/// Finite steps since the scale last changed.
+pub const GOOD_STEPS: usize = 3;
 /// 1 where the last step's gradients were finite.
 pub const FINITE: usize = 4;
 /// Of the gradients, before clipping.
 pub const NORM: usize = 6;
 /// Steps taken.
 pub const STEPS: usize = 7;
+/// Of the update: its batches' mean losses times their shares.
+pub const LOSS: usize = 10;
+/// What the next gradient of a loss is multiplied by.
+pub const BATCH_SCALE: usize = 12;
 
 /// Blocks of [`gradient_squares`], enough to fill the largest GPUs.
 const SQUARES_BLOCKS: usize = 512;
@@ -77,6 +83,8 @@ pub fn gradient_squares(element: Element, parameters: &Parameters, state: &Regio
 pub struct StepRules {
     /// The gradients' norm is brought to at most this.
     pub max_norm: Option<f32>,
+    /// What clipping leaves is divided down to this: LAMB's.
+    pub lamb_norm: Option<f32>,
     /// Adam's.
     pub betas: [f32; 2],
     /// None where the loss is not scaled.
@@ -100,6 +108,7 @@ pub fn begin_step(blocks: usize, sums: &Region, state: &Region, rules: StepRules
         .words(state, STATE)
         .int(blocks)
         .float(rules.max_norm.unwrap_or(f32::INFINITY))
+        .float(rules.lamb_norm.unwrap_or(f32::INFINITY))
         .float(rules.betas[0])
         .float(rules.betas[1])
         .float(scaling.growth_factor)
@@ -161,6 +170,76 @@ pub fn adam(
         .int(usize::from(rules.decoupled))
         .int(parameters.count)
         .threads(parameters.count / EIGHT)
+}
+
+/// Lion, the optimiser of that name of the room `optim`.
+pub fn lion(
+    element: Element,
+    parameters: &Parameters,
+    average: &Region,
+    state: &Region,
+    betas: [f32; 2],
+) -> Result<Launch> {
+    step("lion", element, parameters, &[average], state)
+        .float(betas[0])
+        .float(betas[1])
+        .int(parameters.count)
+        .threads(parameters.count / EIGHT)
+}
+
+/// What LAMB keeps of segments and parameters.
+pub struct LambMemory<'a> {
+    /// Two f64 a segment.
+    pub sums: &'a Region,
+    /// Two i32 a parameter: its first segment, and how many it has.
+    pub spans: &'a Region,
+    /// An i32 a segment: its parameter.
+    pub owners: &'a Region,
+    /// An f32 a parameter.
+    pub factors: &'a Region,
+    pub parameters: usize,
+}
+
+/// LAMB, the optimiser of that name of the room `optim`; [`StepRules::lamb_norm`] is its first half. In order.
+pub fn lamb(
+    element: Element,
+    parameters: &Parameters,
+    moments: [&Region; 2],
+    state: &Region,
+    memory: &LambMemory,
+    rules: AdamRules,
+) -> Result<[Launch; 3]> {
+    let (count, segments) = (parameters.count, parameters.count / SEGMENT);
+    let grouped = |builder: Builder| {
+        builder.bytes(parameters.groups, segments).words(parameters.table, 2 * parameters.group_count)
+    };
+    let first = Builder::new("lamb_moments", element, count).words(parameters.values, count);
+    let first = gradients(first, parameters.gradients, count).words(moments[0], count).words(moments[1], count);
+    let first = grouped(first)
+        .words(state, STATE)
+        .bytes(memory.sums, segments * 2 * size_of::<f64>())
+        .float(rules.betas[0])
+        .float(rules.betas[1])
+        .float(rules.epsilon)
+        .int(count)
+        .threads(count / EIGHT)?;
+    let second = Builder::plain("lamb_factors", count)
+        .bytes(memory.sums, segments * 2 * size_of::<f64>())
+        .words(memory.spans, 2 * memory.parameters);
+    let second = grouped(second).words(memory.factors, memory.parameters).grid([memory.parameters, 1, 1])?;
+    let third = Builder::new("lamb_apply", element, count)
+        .words(parameters.values, count)
+        .words(moments[0], count)
+        .words(moments[1], count)
+        .optional_values(parameters.copy, count);
+    let third = grouped(third)
+        .words(state, STATE)
+        .words(memory.owners, segments)
+        .words(memory.factors, memory.parameters)
+        .float(rules.epsilon)
+        .int(count)
+        .threads(count / EIGHT)?;
+    Ok([first, second, third])
 }
 
 /// Moves the average towards the values by the state's weight.

@@ -1,0 +1,133 @@
+//! Launches of the backward pass.
+
+use anyhow::{Result, bail};
+
+use crate::ops::Activation;
+use crate::ops::cuda::batch_norm::{self, Saved};
+use crate::ops::cuda::linear::{self, LinearShape};
+use crate::ops::cuda::squeeze_excite::{self, Gate, GateGradient};
+use crate::ops::cuda::{Launch, Region, activation as slopes, blur_pool, conv2d, drop, pool};
+use crate::ops::training::memory::Bound;
+use crate::ops::training::{AffinePlaces, GatePlaces, GateSizes, SavedNorm, TrainingOp};
+
+impl Bound<'_> {
+    pub fn backward(&self) -> Result<Vec<Launch>> {
+        let element = self.memory.element;
+        let launch = match &self.step.op {
+            TrainingOp::LinearWeightGradient { shape, layer } => {
+                self.linear_weight_gradient(*shape, &self.read(0)?, &self.read(1)?, layer)?
+            }
+            TrainingOp::LinearInputGradient { shape, layer } => {
+                let weight = self.value(layer.weight)?;
+                linear::linear_input_gradient(*shape, &self.read(0)?, &weight, &self.write(0)?)?
+            }
+            TrainingOp::Drop { rows, channels, width, scales } => {
+                let scales = self.scales(*scales)?;
+                drop::scale_values([*rows, *channels, *width], &self.read(0)?, &scales, &self.write(0)?)?
+            }
+            TrainingOp::GlobalAveragePoolGradient { shape } => {
+                pool::global_average_pool_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            TrainingOp::GateGradient { sizes, layers, activation } => {
+                return self.gate_gradient(*sizes, layers, *activation);
+            }
+            TrainingOp::GatedGradient { shape } => {
+                let [gradient, gates, position] = [&self.read(0)?, &self.read(1)?, &self.read(2)?];
+                squeeze_excite::gradient_apply(element, *shape, gradient, gates, position, &self.write(0)?)?
+            }
+            TrainingOp::NormGradientSums { shape, norm, saved, activation, behind } => {
+                let gradient = self.read(0)?;
+                let (held, output) = (self.read(1)?, self.maybe_read(3)?);
+                let places = norm;
+                let norm = self.norm(places, &self.read(2)?)?;
+                let (sums, means) = (self.write(0)?, self.write(1)?);
+                let saved = saved_norm(*saved, &held, output.as_ref(), *activation)?;
+                let behind = behind.then_some(&gradient);
+                let own = [&self.gradient(places.weight)?, &self.gradient(places.bias)?];
+                return Ok(vec![
+                    batch_norm::gradient_sums(element, *shape, &gradient, saved, &norm, behind, &sums)?,
+                    batch_norm::gradient_finish(*shape, &sums, &means, own)?,
+                ]);
+            }
+            TrainingOp::NormGradient { shape, norm, saved, activation } => {
+                let (gradient, held, means) = (self.read(0)?, self.read(1)?, self.read(3)?);
+                let norm = self.norm(norm, &self.read(2)?)?;
+                let saved = saved_norm(*saved, &held, None, *activation)?;
+                batch_norm::gradient_apply(element, *shape, &gradient, saved, &norm, &means, &self.write(0)?)?
+            }
+            TrainingOp::ConvInputGradient { problem, weight } => {
+                let operands = [&self.read(0)?, &self.copy(*weight)?];
+                let add = self.maybe_read(1)?;
+                let out = self.write(0)?;
+                conv2d::conv2d_input_gradient(element, &problem.spec, problem.input, operands, add.as_ref(), &out)?
+            }
+            TrainingOp::ConvWeightGradient { problem, weight } => {
+                let operands = [&self.read(0)?, &self.read(1)?];
+                let out = self.gradient(*weight)?;
+                conv2d::conv2d_weight_gradient(element, &problem.spec, problem.input, operands, &out)?
+            }
+            TrainingOp::ActivationGradient { shape, activation } => {
+                slopes::activation_gradient(element, *shape, &self.read(0)?, &self.read(1)?, *activation)?
+            }
+            TrainingOp::ScaleImages { shape, scales } => {
+                drop::scale_images(element, *shape, &self.read(0)?, &self.scales(*scales)?, &self.write(0)?)?
+            }
+            TrainingOp::Add { shape } => {
+                let terms = [&self.read(0)?, &self.read(1)?];
+                slopes::add(element, *shape, terms, Activation::Identity, &self.write(0)?)?
+            }
+            TrainingOp::BlurPoolGradient { shape } => {
+                blur_pool::blur_pool_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            TrainingOp::AveragePool2x2Gradient { shape } => {
+                pool::average_pool_2x2_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            op => bail!("{op:?} is no step of a backward pass"),
+        };
+        Ok(vec![launch])
+    }
+
+    fn gate_gradient(&self, sizes: GateSizes, layers: &GatePlaces, activation: Activation) -> Result<Vec<Launch>> {
+        let GateSizes { shape, hidden, splits } = sizes;
+        let gradient = self.read(0)?;
+        let maps = [&self.read(1)?, &self.read(2)?];
+        let gate = Gate { mean: self.read(3)?, hidden: self.read(4)?, gates: self.read(5)? };
+        let parts = self.write(0)?;
+        let out = GateGradient { expanded: self.write(1)?, hidden: self.write(2)?, position: self.write(3)? };
+        let reduce = LinearShape { batch: shape.batch, inputs: shape.channels, outputs: hidden };
+        let expand = LinearShape { batch: shape.batch, inputs: hidden, outputs: shape.channels };
+        let own = self.layers(layers, hidden)?;
+        Ok(vec![
+            squeeze_excite::gradient_sums(self.memory.element, shape, &gradient, maps, activation, splits, &parts)?,
+            squeeze_excite::gate_gradient(shape, &parts, splits, &gate, &own, &out)?,
+            self.linear_weight_gradient(reduce, &out.hidden, &gate.mean, &layers.reduce)?,
+            self.linear_weight_gradient(expand, &out.expanded, &gate.hidden, &layers.expand)?,
+        ])
+    }
+
+    fn linear_weight_gradient(
+        &self,
+        shape: LinearShape,
+        gradient: &Region,
+        input: &Region,
+        layer: &AffinePlaces,
+    ) -> Result<Launch> {
+        let own = [&self.gradient(layer.weight)?, &self.gradient(layer.bias)?];
+        linear::linear_weight_gradient(shape, gradient, input, own)
+    }
+}
+
+fn saved_norm<'a>(
+    saved: SavedNorm,
+    held: &'a Region,
+    output: Option<&'a Region>,
+    activation: Activation,
+) -> Result<Saved<'a>> {
+    Ok(match (saved, output) {
+        (SavedNorm::Input, _) => Saved::Input(held),
+        (SavedNorm::InputAgain, _) => Saved::InputAgain(held, activation),
+        (SavedNorm::InputAndOutput, Some(output)) => Saved::InputAndOutput(held, output, activation),
+        (SavedNorm::InputAndOutput, None) => bail!("a norm's output is missing"),
+        (SavedNorm::Output, _) => Saved::Output(held, activation),
+    })
+}

@@ -1,0 +1,30 @@
+//! From steps to launches.
+
+mod backward;
+mod forward;
+
+use anyhow::Result;
+
+use super::memory::{Bound, part};
+use super::{TrainingMemory, TrainingOp, TrainingSchedule};
+use crate::ops::cuda::{Launch, training};
+
+impl TrainingSchedule {
+    /// The launches of step number `at`, in their order; a convolution's are the slow ones of our own.
+    ///
+    /// # Errors
+    /// If the memory is not what the step needs.
+    pub fn launches(&self, at: usize, memory: &TrainingMemory) -> Result<Vec<Launch>> {
+        let step = &self.steps[at];
+        let bound = Bound { memory, schedule: self, step };
+        if let TrainingOp::Loss { batch, .. } = step.op {
+            let control = part(&memory.batch, self.batch.control)?;
+            let mut launches = bound.forward()?;
+            launches.insert(0, training::begin_batch(&control, &memory.state)?);
+            launches.push(training::end_batch(batch, &bound.write(0)?, &control, &memory.state)?);
+            return Ok(launches);
+        }
+        let first_backward = self.steps.iter().position(|step| matches!(step.op, TrainingOp::Loss { .. }));
+        if first_backward.is_some_and(|loss| at > loss) { bound.backward() } else { bound.forward() }
+    }
+}

@@ -1,0 +1,121 @@
+//! The ops that training steps consist of. Shapes are those on the device, channels padded.
+
+use super::{AffinePlaces, GatePlaces, NormPlaces, Place, Variable};
+use crate::ops::cuda::linear::LinearShape;
+use crate::ops::{Activation, ConvProblem, Shape};
+
+/// An op with the variables that it reads and writes, in the order that the op names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingStep {
+    pub op: TrainingOp,
+    pub reads: Vec<Variable>,
+    pub writes: Vec<Variable>,
+}
+
+/// What is done. Behind each the variables: read -> written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrainingOp {
+    /// The batch's pixels, normalised, in cells: -> cells.
+    Images { image: Shape, cell: usize },
+    /// input, perhaps residual -> output; with statistics also -> sums, squares.
+    Conv { problem: ConvProblem, weight: Place },
+    /// values, perhaps sums, squares -> partial moments, numbers. Running statistics move.
+    Statistics { shape: Shape, norm: NormPlaces, epsilon: f32, momentum: f32 },
+    /// values, numbers, perhaps residual -> output, which may be the values.
+    Norm { shape: Shape, norm: NormPlaces, activation: Activation },
+    /// branch, residual -> the branch times its images' scales, plus the residual; may be the branch.
+    Join { shape: Shape, scales: usize, activation: Activation },
+    /// input -> output.
+    BlurPool { shape: Shape },
+    /// input -> output.
+    AveragePool2x2 { shape: Shape },
+    /// input -> partial means, mean, hidden, gates.
+    Gate { sizes: GateSizes, layers: GatePlaces },
+    /// input, gates, perhaps residual -> output.
+    Gated { shape: Shape, activation: Activation },
+    /// input -> output, f32.
+    GlobalAveragePool { shape: Shape },
+    /// f32 values -> the same times scales, one a value of the network's own `channels`; may be the values.
+    Drop { rows: usize, channels: usize, width: usize, scales: usize },
+    /// f32: input -> output.
+    Linear { shape: LinearShape, layer: AffinePlaces },
+    /// logits -> losses, ranks, finite, gradient.
+    Loss { batch: usize, classes: usize, rule: LossRule },
+    /// gradient, input -> nothing: the layer's gradients are raised.
+    LinearWeightGradient { shape: LinearShape, layer: AffinePlaces },
+    /// gradient -> input's gradient.
+    LinearInputGradient { shape: LinearShape, layer: AffinePlaces },
+    /// gradient, f32 -> input's gradient.
+    GlobalAveragePoolGradient { shape: Shape },
+    /// gradient, output or input, input, mean, hidden, gates -> partial sums, expanded, hidden gradient, position; with an
+    /// activation also -> the gradient behind it, in place. The layers' gradients are raised.
+    GateGradient { sizes: GateSizes, layers: GatePlaces, activation: Activation },
+    /// gradient, gates, position -> input's gradient.
+    GatedGradient { shape: Shape },
+    /// gradient, saved, numbers, with `InputAndOutput` output -> partial sums, means; with `behind` also -> the gradient
+    /// behind the activation, in place. The norm's gradients are raised.
+    NormGradientSums { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation, behind: bool },
+    /// gradient, saved, numbers, means -> input's gradient, which may be the gradient.
+    NormGradient { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation },
+    /// gradient, perhaps add -> input's gradient.
+    ConvInputGradient { problem: ConvProblem, weight: Place },
+    /// input, gradient -> nothing, or the bare gradient: the weight's is raised.
+    ConvWeightGradient { problem: ConvProblem, weight: Place },
+    /// gradient, output -> the gradient behind the activation, in place.
+    ActivationGradient { shape: Shape, activation: Activation },
+    /// gradient -> the same times its images' scales.
+    ScaleImages { shape: Shape, scales: usize },
+    /// left, right -> sum, which may be the left.
+    Add { shape: Shape },
+    /// gradient -> input's gradient; `shape` is the input's.
+    BlurPoolGradient { shape: Shape },
+    /// gradient -> input's gradient; `shape` is the input's.
+    AveragePool2x2Gradient { shape: Shape },
+}
+
+/// Sizes of a gate: the map, the hidden values, and the parts that sums over an image are split into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateSizes {
+    pub shape: Shape,
+    pub hidden: usize,
+    pub splits: usize,
+}
+
+/// What a norm left for its gradient, and by what that gets through the activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedNorm {
+    /// Its input; the gradient is behind the activation already.
+    Input,
+    /// Its input, out of which the activation's sign is computed again.
+    InputAgain,
+    /// Its input, and the result that a residual was added to.
+    InputAndOutput,
+    /// Its result: it worked in place.
+    Output,
+}
+
+/// What is minimised, on a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LossRule {
+    /// Softmax cross-entropy; classes as targets are smoothed.
+    CrossEntropy { smoothing: f32 },
+    /// Binary cross-entropy, as the room `loss` defines it.
+    Binary { smoothing: f32, threshold: Option<f32>, sum: bool, positive_weight: f32 },
+}
+
+impl TrainingOp {
+    /// Which variable that is read may have which written one in its very place: numbers among reads and writes.
+    pub fn in_place(&self) -> &'static [(usize, usize)] {
+        match self {
+            Self::Norm { .. }
+            | Self::Join { .. }
+            | Self::Drop { .. }
+            | Self::NormGradient { .. }
+            | Self::ActivationGradient { .. }
+            | Self::Add { .. } => &[(0, 0)],
+            Self::NormGradientSums { .. } => &[(0, 2)],
+            Self::GateGradient { .. } => &[(0, 4)],
+            _ => &[],
+        }
+    }
+}
