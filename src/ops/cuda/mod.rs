@@ -14,9 +14,9 @@ pub mod cross_entropy;
 pub mod depthwise;
 #[cfg(feature = "cuda")]
 mod device;
-pub mod drop;
 #[cfg(feature = "cuda")]
 mod download;
+pub mod drop;
 mod element;
 #[cfg(feature = "cuda")]
 mod graph;

@@ -5,7 +5,7 @@
 
 mod arena;
 #[cfg(feature = "cuda")]
-mod gpu;
+pub(super) mod gpu;
 mod launches;
 mod runner;
 mod step;

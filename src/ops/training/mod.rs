@@ -7,6 +7,8 @@
 mod batch;
 mod builder;
 mod conflict;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod launches;
 mod layout;
 mod memory;

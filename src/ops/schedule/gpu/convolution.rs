@@ -29,6 +29,15 @@ pub struct BoundConvolution {
 }
 
 /// Where a convolution's tensors are.
+pub trait Operands {
+    /// The tensor of a role, of so many bytes.
+    ///
+    /// # Errors
+    /// Where there is none.
+    fn region(&self, role: Role, bytes: usize) -> Result<&Region>;
+}
+
+/// The tensors of a forward pass.
 pub struct Tensors {
     pub x: Region,
     pub w: Region,
@@ -37,6 +46,20 @@ pub struct Tensors {
     pub rounded_bias: Region,
     pub residual: Option<Region>,
     pub y: Region,
+}
+
+impl Operands for Tensors {
+    fn region(&self, role: Role, bytes: usize) -> Result<&Region> {
+        Ok(match role {
+            Role::X => &self.x,
+            Role::W => &self.w,
+            Role::Y => &self.y,
+            Role::Add => self.residual.as_ref().context("a plan adds what the step does not have")?,
+            Role::Bias if bytes == self.rounded_bias.bytes() => &self.rounded_bias,
+            Role::Bias => &self.bias,
+            other => anyhow::bail!("a forward pass has no {other:?}"),
+        })
+    }
 }
 
 impl Convolutions {
@@ -52,12 +75,26 @@ impl Convolutions {
         Ok(Self { target: Target::device(library, device.stream())?, workspace, options })
     }
 
+    /// Leaves out engines whose sums have no one order.
+    pub fn deterministic(mut self, on: bool) -> Self {
+        self.options.filter.deterministic = on;
+        self
+    }
+
+    /// The plan that ranks first, or the fastest that is known, bound to the tensors: for a shape that is rare.
+    pub fn ranked(&self, problem: &ConvProblem, tensors: &dyn Operands) -> Result<(ConvPlan, BoundConvolution)> {
+        let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
+        let plan = planner.plan(problem)?;
+        let bound = self.bind(&plan.plan, &plan.graph, tensors)?;
+        Ok((plan, bound))
+    }
+
     /// The fastest plan, bound to the tensors.
     pub fn plan(
         &self,
         device: &Device,
         problem: &ConvProblem,
-        tensors: &Tensors,
+        tensors: &dyn Operands,
     ) -> Result<(ConvPlan, BoundConvolution)> {
         let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
         let plan = planner.tune(problem, |plan, graph| self.time(device, plan, graph, tensors))?;
@@ -73,20 +110,12 @@ impl Convolutions {
         unsafe { convolution.bound.run(&self.target) }
     }
 
-    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<BoundConvolution> {
+    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<BoundConvolution> {
         ensure!(plan.workspace() <= self.workspace.bytes(), "a plan of {} bytes of workspace", plan.workspace());
         let mut regions = vec![self.workspace.clone()];
         let mut addresses = Vec::new();
         for (role, bytes) in graph.roles() {
-            let region = match role {
-                Role::X => &tensors.x,
-                Role::W => &tensors.w,
-                Role::Y => &tensors.y,
-                Role::Add => tensors.residual.as_ref().context("a plan adds what the step does not have")?,
-                Role::Bias if bytes == tensors.rounded_bias.bytes() => &tensors.rounded_bias,
-                Role::Bias => &tensors.bias,
-                other => anyhow::bail!("a forward pass has no {other:?}"),
-            };
+            let region = tensors.region(role, bytes)?;
             ensure!(bytes <= region.bytes(), "{role:?} of {bytes} bytes in a region of {}", region.bytes());
             addresses.push((role, region.address()));
             regions.push(region.clone());
@@ -95,7 +124,7 @@ impl Convolutions {
     }
 
     /// Milliseconds of a run.
-    fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &Tensors) -> Result<f32> {
+    fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<f32> {
         let bound = self.bind(plan, graph, tensors)?;
         let stream = self.target.stream().context("there is no device to time on")?;
         for _ in 0..WARM_UP {

@@ -2,7 +2,7 @@
 //! Not yet run on a GPU.
 
 mod actions;
-mod convolution;
+pub(in crate::ops) mod convolution;
 mod judging;
 mod session;
 
