@@ -18,9 +18,9 @@ pub use infer::{
     InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag, TtaFlag,
 };
 pub use train::{
-    AugmentationArgs, ClipModeFlag, CropModeFlag, DataArgs, EvalMetricFlag, Foreign, ForeignArgs, LogFlag, LossArgs,
-    LrScaleFlag, Meaning, MixupModeFlag, ModelArgs, OptimizerArgs, OutputArgs, RemodeFlag, ScheduleArgs, Setting,
-    StartArgs, TrainArgs, TrainInterpolationFlag,
+    AbnFlag, AugmentationArgs, ClipModeFlag, CropModeFlag, DataArgs, EvalMetricFlag, Foreign, ForeignArgs, LogFlag,
+    LossArgs, LrScaleFlag, Meaning, MixupModeFlag, ModelArgs, OptimizerArgs, OutputArgs, RemodeFlag, ScheduleArgs,
+    Setting, StartArgs, TrainArgs, TrainInterpolationFlag,
 };
 
 /// Evaluates, trains and measures image classifiers: TResNet and its peers.

@@ -7,7 +7,7 @@ use super::optimizer::{Rule, Update};
 use super::{CHUNK, lerp, sum_of_squares};
 
 /// The norm above which all gradients are scaled down.
-const MAX_GRADIENT_NORM: f64 = 1.0;
+pub(super) const MAX_GRADIENT_NORM: f64 = 1.0;
 
 /// With Adam's direction `u = m / (1 - b1^t) / (sqrt(v) / sqrt(1 - b2^t) + eps) + decay * p`: `p -= lr * |p| / |u| * u`
 /// where `p` decays, `p -= lr * u` where not.

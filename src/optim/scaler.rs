@@ -39,6 +39,20 @@ impl GradScaler {
         self.scale
     }
 
+    /// What the scale is multiplied by after [`Self::growth_interval`] good steps.
+    pub fn growth_factor(&self) -> f64 {
+        self.growth_factor
+    }
+
+    /// What it is multiplied by when a gradient overflows.
+    pub fn backoff_factor(&self) -> f64 {
+        self.backoff_factor
+    }
+
+    pub fn growth_interval(&self) -> u32 {
+        self.growth_interval
+    }
+
     /// Divides the groups' gradients by the scale; whether all of them are finite. If not, the optimiser must not step.
     pub fn unscale(&self, gradients: &mut [Vec<f32>], groups: &Groups) -> bool {
         let inverse = (1.0 / f64::from(self.scale)) as f32;

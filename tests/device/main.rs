@@ -15,6 +15,7 @@ mod conv2d;
 mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
+mod learner;
 #[path = "../kernels/loss.rs"]
 mod loss;
 #[path = "../kernels/maps.rs"]
@@ -31,6 +32,10 @@ mod place;
 mod random;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
+#[path = "../kernels/training.rs"]
+mod training;
+#[path = "../kernels/updates.rs"]
+mod updates;
 
 use memory::Memory;
 use tresnet::ops::cuda::{Element, Graph, Region, Upload, activation};

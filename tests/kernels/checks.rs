@@ -60,6 +60,9 @@ macro_rules! every_check {
                 a_preactivated_resnets_step_has_the_cpus_loss_and_gradients,
                 mixed_images_and_dropped_branches_give_the_cpus_gradients,
                 steps_in_half_precision_have_gradients_near_the_cpus;
+            updates:
+                accumulated_clipped_and_scaled_updates_are_the_cpus,
+                lamb_and_lion_step_as_the_cpus;
         }
     };
     ($ready:path; $($module:ident: $($check:ident),+;)+) => {

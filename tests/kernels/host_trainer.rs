@@ -140,7 +140,7 @@ impl Trainer for HostTrainer {
         Ok(std::mem::take(&mut self.told))
     }
 
-    fn read(&mut self) -> anyhow::Result<DeviceState> {
+    fn read(&self) -> anyhow::Result<DeviceState> {
         Ok(DeviceState {
             values: words(&self.memory.values),
             average: self.update.average.as_ref().map(words),
@@ -186,12 +186,7 @@ impl Maps<'_> {
     }
 
     fn write(&self, region: &Region, values: &[f32]) {
-        let bytes: Vec<u8> = match self.element {
-            Element::F32 => bytes_of(values),
-            Element::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-            Element::Bf16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-        };
-        host::write(region, &bytes);
+        host::write(region, &self.element.bytes_of(values));
     }
 
     /// A filter in a checkpoint's order, its channels padded still.

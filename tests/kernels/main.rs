@@ -22,6 +22,7 @@ mod optimizer;
 mod random;
 mod squeeze_excite;
 mod training;
+mod updates;
 
 use host as place;
 

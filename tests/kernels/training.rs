@@ -22,7 +22,7 @@ const STD: [f32; 3] = [0.22, 0.23, 0.25];
 const SMOOTHING: f64 = 0.1;
 
 /// Weights of the formula; norms that end a branch start small, as in tests/training.
-struct Weights;
+pub struct Weights;
 
 const LAST_NORMS: [&str; 4] = ["bn2.weight", "bn3.weight", "conv2.bn.weight", "conv3.bn.weight"];
 

@@ -22,7 +22,7 @@ pub use augmentation::{AugmentationArgs, CropModeFlag, MixupModeFlag, RemodeFlag
 pub use data::DataArgs;
 pub use foreign::{Foreign, ForeignArgs, Meaning};
 pub use learning::{ClipModeFlag, LossArgs, LrScaleFlag, OptimizerArgs, ScheduleArgs};
-pub use model::ModelArgs;
+pub use model::{AbnFlag, ModelArgs};
 pub use output::{EvalMetricFlag, LogFlag, OutputArgs, StartArgs};
 pub use recipe::Setting;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::{InterpolationFlag, at_least_one};
@@ -40,6 +40,10 @@ pub struct ModelArgs {
     /// Keep only each block's input for the backward pass and compute the rest again: less memory, more time
     #[arg(long)]
     pub grad_checkpointing: bool,
+    /// On CUDA, batch norms with leaky ReLU work over the convolution's output (inplace: least memory), beside it
+    /// (stored: least arithmetic), or beside it where that fits (auto)
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub abn: AbnFlag,
     /// Share of the embedding that is dropped before the classifier, from 0 to less than 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub drop: f64,
@@ -65,4 +69,12 @@ pub struct ModelArgs {
     /// Filter of validation's resize [default: the model's]
     #[arg(long, value_name = "FILTER")]
     pub interpolation: Option<InterpolationFlag>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum AbnFlag {
+    Inplace,
+    Stored,
+    Auto,
 }

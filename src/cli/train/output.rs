@@ -14,6 +14,9 @@ pub struct StartArgs {
     /// Seed of everything random: weights, order, augmentation
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
+    /// On CUDA, take only kernels that give the same sums each time; the CPU always does
+    #[arg(long)]
+    pub deterministic: bool,
     /// Go on with an interrupted run: its state file, timm's .pth.tar, or `auto` for whatever --experiment's folder
     /// holds
     #[arg(long, value_name = "FILE")]

@@ -6,10 +6,12 @@ use anyhow::Result;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use super::learner::{Counts, Learner};
+use super::cpu::CpuExecutor;
+use super::cuda::CudaExecutor;
+use super::learner::Learner;
 use crate::checkpoint::{Checkpoint, Fresh, StateDict, Weights};
 use crate::config::{InitialWeights, TrainSettings};
-use crate::models::Request;
+use crate::models::{Architecture, Request};
 use crate::nn::{Drops, Initializer, Trainable};
 use crate::ops::Isa;
 use crate::optim::{Ema, Groups};
@@ -28,7 +30,7 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
     let request = model.request(classes);
     let kwargs = held.as_ref().map_or(request.kwargs, |held| held.kwargs(model.variant, request.kwargs));
     let architecture = model.variant.architecture(&Request { kwargs, ..request })?;
-    let graph = architecture.graph;
+    let graph = architecture.graph.clone();
     let (mut trainable, remarks) = match (&model.weights, held) {
         (InitialWeights::Pretrained { file, .. }, Some(held)) => {
             let other = held.num_classes().filter(|&held| held != classes);
@@ -52,6 +54,12 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
             (Trainable::new(graph, &weights, &mean, &std, isa)?, Vec::new())
         }
     };
+    let logits = architecture.logits;
+    if let Some(number) = settings.runtime.cuda {
+        let architecture = Architecture { graph: trainable.graph().clone(), ..architecture };
+        let executor = CudaExecutor::new(number, settings, architecture, trainable.parameters())?;
+        return Ok((Learner::new(Box::new(executor), logits), remarks));
+    }
     trainable.set_checkpointing(model.grad_checkpointing);
     trainable.set_drops(Drops { features: model.drop, path: model.drop_path, seed: settings.seed })?;
     let frozen = &model.frozen;
@@ -62,15 +70,17 @@ pub fn learner(settings: &TrainSettings, classes: usize) -> Result<(Learner, Vec
         Some(ema) => Some(Ema::new(trainable.parameters().to_vec(), ema.decay, ema.warmup)?),
         None => None,
     };
-    let learner = Learner {
+    let executor = CpuExecutor {
         trainable,
-        logits: architecture.logits,
+        logits,
         criterion: settings.criterion,
         optimizer: optimization.optimizer.build(groups)?,
         clip: optimization.clip,
         ema,
-        counts: Counts::default(),
+        group: None,
+        told: Vec::new(),
     };
+    let learner = Learner::new(Box::new(executor), logits);
     Ok((learner, remarks))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::Run;
 use super::learner::Update;
@@ -13,6 +13,19 @@ use crate::report::{StepRow, TrainingProgress, UpdateFigures};
 
 /// Updates in a row that may fail before the run stops.
 const MOST_NON_FINITE: u64 = 10;
+
+/// An update that was asked for and whose outcome is not known yet.
+pub(super) struct UnderWay {
+    /// In the run, from 0.
+    number: u64,
+    /// Updates of the epoch with it.
+    done: u64,
+    images: usize,
+    lr: f64,
+    took: Duration,
+    /// For images.
+    waited: Duration,
+}
 
 impl Run {
     /// Runs the epoch from where it stands. A signal stops it after an update, with the state saved.
@@ -29,38 +42,39 @@ impl Run {
             let waited = loader.statistics().waited;
             let lr = self.schedule.lr(epoch, self.learner.counts.updates);
             let left = self.data.batches() - self.position.step * accumulated;
-            let Some((update, images)) = self.update(&mut loader, left.min(accumulated), lr, &progress)? else {
+            let Some(images) = self.update(&mut loader, left.min(accumulated), lr, &progress)? else {
                 bail!("the images of epoch {} ended before its updates", epoch + 1);
             };
             self.position.step += 1;
-            let waited = loader.statistics().waited - waited;
-            self.log(update, images, lr, [begun.elapsed(), waited])?;
             let done = self.position.step;
-            progress.advance(UpdateFigures { done, loss: update.loss, lr, images: images as u64, waited });
-            if !update.finite {
-                self.not_finite(&progress)?;
-            }
+            let waited = loader.statistics().waited - waited;
+            let number = self.learner.counts.updates - 1;
+            self.under_way.push_back(UnderWay { number, done, images, lr, took: begun.elapsed(), waited });
+            self.log_outcomes(false, &mut progress)?;
             if let Some(signal) = self.interrupt.received() {
+                self.log_outcomes(true, &mut progress)?;
                 self.save()?;
                 return Ok(Some(signal));
             }
             if self.settings.output.recovery_interval.is_some_and(|every| done.is_multiple_of(every)) && done < steps {
+                self.log_outcomes(true, &mut progress)?;
                 self.save()?;
             }
         }
+        self.log_outcomes(true, &mut progress)?;
         progress.finish();
         Ok(None)
     }
 
-    /// One update out of the next `batches` batches, and how many images it saw. None where there are no more.
+    /// One update out of the next `batches` batches: how many images it saw. None where there are no more.
     fn update(
         &mut self,
         loader: &mut Loader,
         batches: u64,
         lr: f64,
         progress: &TrainingProgress,
-    ) -> Result<Option<(Update, usize)>> {
-        let mut group = self.learner.begin();
+    ) -> Result<Option<usize>> {
+        self.learner.begin(lr)?;
         let mut images = 0;
         for _ in 0..batches {
             let Some(mut batch) = loader.next() else { return Ok(None) };
@@ -76,13 +90,14 @@ impl Run {
             let epoch = self.position.epoch;
             let prepared = self.preparation.prepare(&mut batch, epoch)?;
             let share = 1.0 / batches as f64;
-            self.learner.add(&mut group, prepared.images(), prepared.shape, prepared.targets(), share)?;
+            self.learner.add(prepared.images(), prepared.shape, prepared.targets(), share)?;
             drop(prepared);
             if self.position.step == 0 {
                 self.show(&batch)?;
             }
         }
-        Ok(Some((self.learner.finish(group, lr)?, images)))
+        self.learner.finish()?;
+        Ok(Some(images))
     }
 
     fn show(&mut self, batch: &Batch) -> Result<()> {
@@ -95,26 +110,43 @@ impl Run {
         self.outputs.images(self.learner.counts.updates, pixels, images, side)
     }
 
-    fn log(&mut self, update: Update, images: usize, lr: f64, [took, waited]: [Duration; 2]) -> Result<()> {
+    /// Logs what updates came to: those that are known by now, or all.
+    fn log_outcomes(&mut self, all: bool, progress: &mut TrainingProgress) -> Result<()> {
+        for update in self.learner.outcomes(all)? {
+            let own = self.under_way.pop_front().context("an update that nobody asked for")?;
+            self.log(update, &own)?;
+            let UnderWay { done, lr, images, waited, .. } = own;
+            progress.advance(UpdateFigures { done, loss: update.loss, lr, images: images as u64, waited });
+            match update.finite {
+                true => self.learner.counts.non_finite = 0,
+                false => self.not_finite(own.number, progress)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, update: Update, own: &UnderWay) -> Result<()> {
+        let images = own.images;
         if update.finite {
             self.position.unfinished.loss += update.loss * images as f64;
             self.position.unfinished.images += images as u64;
         }
         self.outputs.update(&StepRow {
             epoch: self.position.epoch,
-            step: self.learner.counts.updates - 1,
+            step: own.number,
             loss: update.loss.is_finite().then_some(update.loss),
-            lr,
-            img_per_sec: images as f64 / took.as_secs_f64().max(1e-9),
-            data_seconds: waited.as_secs_f64(),
-            step_seconds: took.as_secs_f64(),
-            scale: None,
+            lr: own.lr,
+            img_per_sec: images as f64 / own.took.as_secs_f64().max(1e-9),
+            data_seconds: own.waited.as_secs_f64(),
+            step_seconds: own.took.as_secs_f64(),
+            scale: update.scale,
         })
     }
 
     /// An update was left out. Too many in a row end the run, with the weights as they were before the first.
-    fn not_finite(&mut self, progress: &TrainingProgress) -> Result<()> {
-        let (step, count) = (self.learner.counts.updates - 1, self.learner.counts.non_finite);
+    fn not_finite(&mut self, step: u64, progress: &TrainingProgress) -> Result<()> {
+        self.learner.counts.non_finite += 1;
+        let count = self.learner.counts.non_finite;
         progress.say(&format!("warning: update {step}: the loss or its gradients are not finite; it is left out"));
         if count >= MOST_NON_FINITE {
             self.save()?;

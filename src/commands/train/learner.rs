@@ -1,20 +1,19 @@
-//! What learns: a network, its optimiser, the schedule and the moving average, one update at a time.
+//! What learns: a network with its optimiser and its moving average, one update at a time, on whatever device.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use anyhow::Result;
 
-use crate::loss::{Criterion, Targets};
-use crate::nn::{Images, Trainable, Value};
+use crate::checkpoint::Scaler;
+use crate::loss::Targets;
+use crate::nn::{Graph, Images, Value};
 use crate::ops::Shape;
-use crate::optim::{Clip, Ema, Optimizer, gradient_norm};
 
 /// A network in training.
 pub struct Learner {
-    pub trainable: Trainable,
+    executor: Box<dyn Executor>,
     pub logits: Value,
-    pub criterion: Criterion,
-    pub optimizer: Optimizer,
-    pub clip: Option<Clip>,
-    pub ema: Option<Ema>,
     pub counts: Counts,
 }
 
@@ -30,74 +29,113 @@ pub struct Counts {
     pub non_finite: u64,
 }
 
-/// A group of batches that make one update together.
-pub struct Group {
-    /// Mean loss of each batch times its share.
-    loss: f64,
-    finite: bool,
-    running: Vec<(usize, Vec<f32>)>,
-}
-
 /// What an update came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
     /// Mean over the group's images.
     pub loss: f64,
     /// Whether loss and gradients were finite. Otherwise nothing was changed.
     pub finite: bool,
+    /// The loss scale of the next update, where there is one.
+    pub scale: Option<f64>,
+}
+
+/// Where an update stands in the run.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdatePlan {
+    pub lr: f64,
+    /// Its number in the run, from 1.
+    pub number: u64,
+}
+
+/// All that has been learnt, in the order of the graph's parameters.
+pub struct Snapshot<'a> {
+    pub values: Cow<'a, [Vec<f32>]>,
+    /// Their moving average, where one is kept.
+    pub average: Option<Cow<'a, [Vec<f32>]>>,
+    /// The optimiser's buffers by name; empty ones where a parameter has none.
+    pub buffers: Vec<(String, Vec<Cow<'a, [f32]>>)>,
+    /// Steps of the optimiser.
+    pub steps: u64,
+    pub scaler: Option<Scaler>,
+}
+
+/// What computes updates: the CPU, or a device that may be some updates behind what it was asked for.
+pub trait Executor {
+    fn graph(&self) -> &Graph;
+
+    /// Begins an update.
+    fn begin(&mut self, plan: UpdatePlan) -> Result<()>;
+
+    /// Adds the gradients of batch number `batch` of the run, weighted by its `share` of the update.
+    fn add(&mut self, batch: u64, images: Images, shape: Shape, targets: Targets, share: f64) -> Result<()>;
+
+    /// Ends the update: clips, steps, averages. A loss or gradients that are not finite change nothing but, as in timm,
+    /// the moving average.
+    fn end(&mut self) -> Result<()>;
+
+    /// What updates came to that nobody has been told of, in their order: those that are known without waiting, or all.
+    fn outcomes(&mut self, all: bool) -> Result<Vec<Update>>;
+
+    fn snapshot(&self) -> Result<Snapshot<'_>>;
+
+    /// Takes up weights; the average starts from them where none is given.
+    fn restore_values(&mut self, values: Vec<Vec<f32>>, average: Option<Vec<Vec<f32>>>) -> Result<()>;
+
+    /// Takes up the optimiser's steps and buffers, `<buffer>.<parameter>`.
+    ///
+    /// # Errors
+    /// If a buffer is missing, of another length or unknown: the optimiser is then as it was.
+    fn restore_optimizer(&mut self, steps: u64, buffers: HashMap<String, Vec<f32>>) -> Result<()>;
+
+    fn restore_scaler(&mut self, scaler: &Scaler) -> Result<()>;
 }
 
 impl Learner {
-    /// Begins an update.
-    pub fn begin(&self) -> Group {
-        Group { loss: 0.0, finite: true, running: self.trainable.running() }
+    pub fn new(executor: Box<dyn Executor>, logits: Value) -> Self {
+        Self { executor, logits, counts: Counts::default() }
     }
 
-    /// Adds a batch's gradients, weighted by its `share` of the group.
-    pub fn add(&mut self, group: &mut Group, images: Images, shape: Shape, targets: Targets, share: f64) -> Result<()> {
-        let classes = self.trainable.graph().channels(self.logits);
-        self.trainable.set_batch(self.counts.batches);
-        let tape = self.trainable.forward(images, shape, self.logits)?;
-        let mut loss = self.criterion.loss(tape.output(), classes, targets)?;
+    pub fn graph(&self) -> &Graph {
+        self.executor.graph()
+    }
+
+    /// Begins an update with this learning rate.
+    pub fn begin(&mut self, lr: f64) -> Result<()> {
+        self.executor.begin(UpdatePlan { lr, number: self.counts.updates + 1 })
+    }
+
+    /// Adds a batch's gradients, weighted by its `share` of the update.
+    pub fn add(&mut self, images: Images, shape: Shape, targets: Targets, share: f64) -> Result<()> {
+        self.executor.add(self.counts.batches, images, shape, targets, share)?;
         self.counts.batches += 1;
         self.counts.samples += shape.batch as u64;
-        group.loss += loss.value * share;
-        if !loss.value.is_finite() {
-            group.finite = false;
-            return Ok(());
-        }
-        if share != 1.0 {
-            loss.gradient.iter_mut().for_each(|g| *g *= share as f32);
-        }
-        self.trainable.backward(tape, loss.gradient)
+        Ok(())
     }
 
-    /// Ends the update: clips, steps with `lr`, averages. A loss or gradients that are not finite change nothing but
-    /// the count of updates and, as in timm, the moving average.
-    pub fn finish(&mut self, group: Group, lr: f64) -> Result<Update> {
-        let (values, gradients) = self.trainable.parameters_mut();
-        let groups = self.optimizer.groups();
-        let finite = group.finite && gradient_norm(gradients, groups).is_finite();
-        if finite {
-            if let Some(clip) = self.clip {
-                clip.apply(values, gradients, groups);
-            }
-            self.optimizer.step(values, gradients, lr)?;
-            self.counts.non_finite = 0;
-        } else {
-            self.trainable.restore_running(group.running);
-            self.counts.non_finite += 1;
-        }
-        self.trainable.zero_gradients();
+    /// Ends the update.
+    pub fn finish(&mut self) -> Result<()> {
         self.counts.updates += 1;
-        if let Some(ema) = &mut self.ema {
-            ema.update(self.trainable.parameters(), self.counts.updates);
-        }
-        Ok(Update { loss: group.loss, finite })
+        self.executor.end()
     }
 
+    /// What updates came to since this was asked last: see [`Executor::outcomes`].
+    pub fn outcomes(&mut self, all: bool) -> Result<Vec<Update>> {
+        self.executor.outcomes(all)
+    }
+
+    pub fn snapshot(&self) -> Result<Snapshot<'_>> {
+        self.executor.snapshot()
+    }
+
+    pub fn executor(&mut self) -> &mut dyn Executor {
+        self.executor.as_mut()
+    }
+}
+
+impl Snapshot<'_> {
     /// The values that are evaluated and kept: the moving average where there is one.
     pub fn best_values(&self) -> &[Vec<f32>] {
-        self.ema.as_ref().map_or(self.trainable.parameters(), Ema::values)
+        self.average.as_deref().unwrap_or(&self.values)
     }
 }

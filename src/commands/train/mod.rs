@@ -1,6 +1,8 @@
 //! `tresnet train`: settings and images become weights.
 
 mod build;
+mod cpu;
+mod cuda;
 mod data;
 mod epoch;
 mod learner;
@@ -9,11 +11,13 @@ mod prepare;
 mod state;
 mod validate;
 
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
 use self::data::Data;
+use self::epoch::UnderWay;
 use self::learner::Learner;
 use self::outputs::Outputs;
 use self::prepare::Preparation;
@@ -52,6 +56,8 @@ struct Run {
     resume: ResumeFiles,
     folder: RunFolder,
     interrupt: Interrupt,
+    /// Updates whose outcome is not known yet, in their order.
+    under_way: VecDeque<UnderWay>,
     quiet: bool,
     /// Images that could not be read, in training and validation.
     unreadable: usize,
@@ -115,6 +121,7 @@ impl Run {
             resume,
             folder,
             interrupt,
+            under_way: VecDeque::new(),
             quiet,
             unreadable: 0,
         })

@@ -84,9 +84,10 @@ impl Outputs {
             ];
             events.scalars(learner.counts.updates, &scalars)?;
         }
-        let graph = learner.trainable.graph();
+        let snapshot = learner.snapshot()?;
+        let graph = learner.graph();
         let metric = validation.metric(settings.output.eval_metric);
-        let weights = TensorFile::weights(graph.parameters(), learner.best_values(), learner.counts.batches)?
+        let weights = TensorFile::weights(graph.parameters(), snapshot.best_values(), learner.counts.batches)?
             .note("model", settings.model.variant.name)
             .norm_epsilon(graph.norm_epsilon())
             .note("num_classes", graph.channels(learner.logits))

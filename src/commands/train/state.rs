@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow};
 use super::learner::Learner;
 use crate::checkpoint::{Best, ResumeFiles, ResumeState, Resumed, RunProgress, TimmState, Unfinished};
 use crate::flat_yaml::Settings;
-use crate::nn::Parameter;
 use crate::optim::{PlateauState, Schedule};
 
 /// Where a run stands in its epochs.
@@ -33,6 +32,7 @@ pub fn save(
     settings: &Settings,
 ) -> Result<()> {
     let counts = learner.counts;
+    let snapshot = learner.snapshot()?;
     let progress = RunProgress {
         epoch: position.epoch,
         step_in_epoch: position.step,
@@ -41,36 +41,23 @@ pub fn save(
         samples: counts.samples,
         seed,
         unfinished: position.unfinished.clone(),
-        scaler: None,
-        optimizer: BTreeMap::from([(STEPS.to_owned(), learner.optimizer.steps() as f64)]),
+        scaler: snapshot.scaler.clone(),
+        optimizer: BTreeMap::from([(STEPS.to_owned(), snapshot.steps as f64)]),
         schedule: plateau_scalars(schedule.plateau_state())?,
         non_finite: counts.non_finite,
         best: best.to_vec(),
         settings: settings.clone(),
     };
-    let parameters = learner.trainable.graph().parameters();
-    let state = learner.optimizer.state();
-    let optimizer = slots(&state, parameters);
+    let slots = snapshot.buffers.iter();
+    let optimizer: Vec<(&str, Vec<&[f32]>)> =
+        slots.map(|(name, buffers)| (name.as_str(), buffers.iter().map(AsRef::as_ref).collect())).collect();
     files.save(&ResumeState {
         progress: &progress,
-        parameters,
-        model: learner.trainable.parameters(),
-        ema: learner.ema.as_ref().map(|ema| ema.values()),
+        parameters: learner.graph().parameters(),
+        model: &snapshot.values,
+        ema: snapshot.average.as_deref(),
         optimizer: &optimizer,
     })
-}
-
-/// An optimiser's state, `<slot>.<parameter>`, by slot in the order of the parameters; empty where there is none.
-fn slots<'a>(state: &'a [(String, &'a [f32])], parameters: &[Parameter]) -> Vec<(&'a str, Vec<&'a [f32]>)> {
-    let places: HashMap<&str, usize> =
-        parameters.iter().enumerate().map(|(at, parameter)| (parameter.name.as_str(), at)).collect();
-    let mut slots: BTreeMap<&str, Vec<&[f32]>> = BTreeMap::new();
-    for (name, values) in state {
-        let Some((slot, parameter)) = name.split_once('.') else { continue };
-        let Some(&at) = places.get(parameter) else { continue };
-        slots.entry(slot).or_insert_with(|| vec![&[]; parameters.len()])[at] = values;
-    }
-    slots.into_iter().collect()
 }
 
 /// Puts a saved state into a learner that was built by the same settings; where the run stands, and its best epochs.
@@ -80,13 +67,8 @@ pub fn restore(
     schedule: &mut Schedule,
     new_optimizer: bool,
 ) -> Result<(Position, Vec<Best>)> {
-    let parameters = learner.trainable.graph().parameters().to_vec();
-    let model = resumed.model(&parameters)?;
-    if let Some(ema) = &mut learner.ema {
-        let values = resumed.ema(&parameters)?.unwrap_or_else(|| model.clone());
-        ema.values_mut().clone_from_slice(&values);
-    }
-    learner.trainable.parameters_mut().0.clone_from_slice(&model);
+    let parameters = learner.graph().parameters().to_vec();
+    learner.executor().restore_values(resumed.model(&parameters)?, resumed.ema(&parameters)?)?;
     let progress = &resumed.progress;
     if !new_optimizer {
         let steps = progress.optimizer.get(STEPS).copied().unwrap_or_default() as u64;
@@ -97,9 +79,12 @@ pub fn restore(
             saved.extend(held.map(|(parameter, values)| (format!("{slot}.{}", parameter.name), values)));
         }
         learner
-            .optimizer
-            .load_state(steps, saved)
+            .executor()
+            .restore_optimizer(steps, saved)
             .context("the saved optimiser cannot go on; --no-resume-opt starts a new one")?;
+        if let Some(scaler) = &progress.scaler {
+            learner.executor().restore_scaler(scaler)?;
+        }
         if !progress.schedule.is_empty() {
             schedule.load_plateau_state(plateau(&progress.schedule)?);
         }
@@ -123,7 +108,7 @@ pub fn restore_timm(
     model: &str,
     new_optimizer: bool,
 ) -> Result<(Position, String)> {
-    let graph = learner.trainable.graph().clone();
+    let graph = learner.graph().clone();
     let read = |weights: &crate::checkpoint::Weights| -> Result<Vec<Vec<f32>>> {
         let (builder, binding) = weights.builder(None);
         let values = graph.parameters().iter().map(|parameter| {
@@ -135,17 +120,11 @@ pub fn restore_timm(
         Ok(values)
     };
     let values = read(&state.model)?;
-    if let Some(ema) = &mut learner.ema {
-        let averages = match &state.ema {
-            Some(weights) => read(weights)?,
-            None => values.clone(),
-        };
-        ema.values_mut().clone_from_slice(&averages);
-    }
-    learner.trainable.parameters_mut().0.clone_from_slice(&values);
+    let averages = state.ema.as_ref().map(&read).transpose()?;
+    learner.executor().restore_values(values, averages)?;
     let loaded = match state.optimizer {
         _ if new_optimizer => Err(anyhow!("--no-resume-opt asks for it")),
-        Ok(optimizer) => learner.optimizer.load_state(optimizer.steps, optimizer.buffers),
+        Ok(optimizer) => learner.executor().restore_optimizer(optimizer.steps, optimizer.buffers),
         Err(reason) => Err(reason),
     };
     let said = match loaded {

@@ -7,12 +7,13 @@ use candle_core::Tensor;
 
 use super::data::Data;
 use super::learner::Learner;
+use crate::commands::element;
 use crate::config::{EvalMetric, TrainSettings};
 use crate::data::Skipped;
 use crate::evaluate::{Forward, Options, evaluate};
 use crate::interrupt::Interrupt;
 use crate::metrics::Counts;
-use crate::nn::{Network, weights_of};
+use crate::nn::{DeviceNetwork, Network, weights_of};
 use crate::ops::Isa;
 
 /// The figures of a validation.
@@ -39,21 +40,31 @@ pub fn validate(
     settings: &TrainSettings,
     interrupt: &Interrupt,
 ) -> Result<Option<Validation>> {
-    let graph = learner.trainable.graph();
-    let weights = weights_of(graph.parameters(), learner.best_values());
-    let isa = Isa::of(settings.amp);
-    let network = Network::bind(graph.clone(), &weights, &settings.evaluation.mean, &settings.evaluation.std, isa)?;
+    let graph = learner.graph();
+    let snapshot = learner.snapshot()?;
+    let weights = weights_of(graph.parameters(), snapshot.best_values());
+    let (mean, std) = (&settings.evaluation.mean, &settings.evaluation.std);
+    let network: Box<dyn Fn(&Tensor) -> Result<Tensor>> = match settings.runtime.cuda {
+        Some(number) => {
+            let element = element(settings.runtime.dtype);
+            let network = DeviceNetwork::bind(graph.clone(), &weights, [mean, std], number, element)?;
+            Box::new(move |images| network.run(images, learner.logits))
+        }
+        None => {
+            let isa = Isa::of(settings.amp);
+            let network = Network::bind(graph.clone(), &weights, mean, std, isa)?;
+            Box::new(move |images| network.run(images, learner.logits))
+        }
+    };
     let options = Options {
         side: settings.evaluation.input_size,
         mirror: false,
         kept: 0,
         device: settings.runtime.device.clone(),
     };
-    let mut run = evaluate(
-        &mut Forward::new(|images: &Tensor| network.run(images, learner.logits), options),
-        data.validation()?,
-        |_| Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }),
-    )?;
+    let mut run = evaluate(&mut Forward::new(network, options), data.validation()?, |_| {
+        Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
     if let Some(failure) = run.failure.take() {
         return Err(failure);
     }

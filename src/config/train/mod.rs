@@ -36,9 +36,6 @@ impl TrainSettings {
         let mut warnings = foreign(&args)?;
         let args = recipe::apply(args, &mut warnings)?;
         let runtime = half_or_full(&args)?;
-        if let Some(number) = runtime.cuda {
-            return usage(format!("--device cuda:{number}: networks are trained on the CPU; use --device cpu"));
-        }
         let model = model::resolve(&args.model, &mut warnings)?;
         let evaluation = model::preprocessing(&args.model, model.variant)?;
         let augmentation = augmentation::resolve(&args.augmentation, &evaluation, &mut warnings)?;
@@ -63,6 +60,7 @@ impl TrainSettings {
             amp: runtime.dtype != candle_core::DType::F32,
             runtime,
             seed: args.start.seed,
+            deterministic: args.start.deterministic,
             output,
             start,
             record,

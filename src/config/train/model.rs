@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 
 use super::settings::{InitialWeights, ModelSettings};
-use crate::cli::ModelArgs;
+use crate::cli::{AbnFlag, ModelArgs};
 use crate::config::{as_usage, in_chans, interpolation, model_kwargs, numbers, usage, variant};
 use crate::models::{Request, Variant};
-use crate::nn::Parameter;
+use crate::nn::{NormChoice, NormMode, Parameter};
 use crate::preprocessing::{Preprocessing, Preset};
 
 /// What `--freeze` calls all but the classifier.
@@ -32,6 +32,11 @@ pub fn resolve(args: &ModelArgs, warnings: &mut Vec<String>) -> Result<ModelSett
         weights: weights(args, warnings)?,
         frozen: frozen(&args.freeze, graph.parameters())?,
         grad_checkpointing: args.grad_checkpointing,
+        norms: match args.abn {
+            AbnFlag::Inplace => NormChoice::Always(NormMode::InPlace),
+            AbnFlag::Stored => NormChoice::Always(NormMode::Stored),
+            AbnFlag::Auto => NormChoice::ByMemory,
+        },
         drop: args.drop,
         drop_path,
     })

@@ -9,6 +9,7 @@ use crate::data::Location;
 use crate::flat_yaml::Settings;
 use crate::loss::Criterion;
 use crate::models::{ModelKwargs, Request, Variant};
+use crate::nn::NormChoice;
 use crate::optim::{Clip, Goal, GroupOptions, OptimizerSettings, ScheduleOptions};
 use crate::preprocessing::Preprocessing;
 use crate::runtime::Runtime;
@@ -33,6 +34,8 @@ pub struct TrainSettings {
     /// Whether the network computes in a half type: `runtime.dtype` is then not f32. Weights are f32 in any case.
     pub amp: bool,
     pub seed: u64,
+    /// On CUDA: only kernels whose sums have one order. All others have.
+    pub deterministic: bool,
     pub output: OutputSettings,
     pub start: StartSettings,
     /// All of this by timm's names, as a file that `-c` reads back to the same settings.
@@ -57,6 +60,8 @@ pub struct ModelSettings {
     pub frozen: Vec<bool>,
     /// Forget the activations within blocks and compute them again in the backward pass.
     pub grad_checkpointing: bool,
+    /// How batch norms go forward on CUDA.
+    pub norms: NormChoice,
     /// Share of the embedding that is dropped before the classifier, in [0, 1).
     pub drop: f64,
     /// Share of the last block's branches that are dropped, in [0, 1).

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use crate::ops::{Activation, Shape};
 
 /// [`crate::ops::join_scaled`]: `out = activation(branch * the image's scale + residual)`; `out` may be the branch.

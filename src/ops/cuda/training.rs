@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use super::launch::{Builder, EIGHT, Element, Launch, Region};
+use super::element::Element;
+use super::launch::{Builder, EIGHT, Launch, Region};
 use super::optimizer::STATE;
 use crate::ops::training::LossRule;
 

@@ -49,6 +49,11 @@ impl StateNumbers {
         self
     }
 
+    pub fn scaled_by(mut self, scale: f32) -> Self {
+        self.0[SCALE] = scale;
+        self
+    }
+
     /// The loss of the last update: its batches' means times their shares.
     pub fn loss(&self) -> f32 {
         self.0[LOSS]
@@ -98,7 +103,7 @@ pub trait Trainer: Send {
     /// What updates came to that nobody has been told of, in their order: those that are known by now, or all.
     fn outcomes(&mut self, all: bool) -> Result<Vec<StateNumbers>>;
 
-    fn read(&mut self) -> Result<DeviceState>;
+    fn read(&self) -> Result<DeviceState>;
 
     fn write(&mut self, state: &DeviceState) -> Result<()>;
 }

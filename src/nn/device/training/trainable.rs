@@ -203,7 +203,7 @@ impl DeviceTrainable {
     }
 
     /// All that has been learnt, by parameters as a checkpoint holds them.
-    pub fn state(&mut self) -> Result<LearntState> {
+    pub fn state(&self) -> Result<LearntState> {
         let DeviceState { values, average, buffers, numbers } = self.trainer.read()?;
         let count = self.training.graph.parameters().len();
         let every = |flat: &[f32]| (0..count).map(|at| self.parameters.unpack(at, flat)).collect::<Vec<_>>();

@@ -7,7 +7,6 @@ mod program;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use half::{bf16, f16};
 
 use self::outcomes::{Outcomes, numbers};
 use self::program::{Maker, Program, graph_of};
@@ -209,7 +208,7 @@ impl Trainer for GpuTrainer {
         self.outcomes.take(all)
     }
 
-    fn read(&mut self) -> Result<DeviceState> {
+    fn read(&self) -> Result<DeviceState> {
         let read = |region: &Region| -> Result<Vec<f32>> { Ok(words(&self.device.read(region)?)) };
         Ok(DeviceState {
             values: read(&self.memory.values)?,
@@ -234,12 +233,7 @@ fn write_state(
 ) -> Result<()> {
     device.write(&memory.values, &floats(&state.values))?;
     let trained = state.values.get(..layout.gradient_len).context("the state lacks parameters")?;
-    let copies = match memory.element {
-        Element::F32 => floats(trained),
-        Element::F16 => trained.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-        Element::Bf16 => trained.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-    };
-    device.write(&memory.copies, &copies)?;
+    device.write(&memory.copies, &memory.element.bytes_of(trained))?;
     if let (Some(average), Some(values)) = (&update.average, &state.average) {
         device.write(average, &floats(values))?;
     }
@@ -257,7 +251,7 @@ fn too_large(error: anyhow::Error, device: &Device, schedule: &TrainingSchedule,
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    Element::F32.bytes_of(values)
 }
 
 fn ints(values: &[i32]) -> Vec<u8> {
