@@ -1,8 +1,10 @@
 //! The schedules of every network: no two values that live at a time share a byte, and the arena is little larger than
 //! what lives at a time.
 
-use tresnet::models::{Request as Wanted, variants};
+use tresnet::models::{Architecture, Request as Wanted, variants};
+use tresnet::nn::{DeviceTraining, Drops, NormChoice, NormMode, TrainingOptions, Use};
 use tresnet::ops::cuda::Element;
+use tresnet::ops::training::{LossRule, Stepper, TargetKind, TrainingOp, UpdateRules};
 use tresnet::ops::{Request, Schedule, Shape, Slot, Step};
 
 /// Of every network that `tresnet models` lists: none is refused.
@@ -74,4 +76,85 @@ fn images_that_do_not_suit_the_network_and_maps_as_results_are_refused() {
     let graph = &architecture.graph;
     let error = graph.schedule(Shape::new(1, 30, 32, 3), architecture.logits, Element::F16).unwrap_err().to_string();
     assert!(error.contains("multiple of 4"), "{error}");
+}
+
+/// Of the networks that a device can train.
+fn trainings() -> Vec<(&'static str, DeviceTraining)> {
+    let training = |variant: &'static tresnet::models::Variant| {
+        let Architecture { graph, logits, .. } =
+            variant.network.architecture(&Wanted::new(variant.num_classes, 3)).unwrap();
+        let count = graph.parameters().iter().filter(|own| own.trainable).count();
+        let training = DeviceTraining {
+            frozen: vec![false; graph.parameters().len()],
+            graph,
+            logits,
+            drops: Drops { features: 0.1, path: 0.2, seed: 0 },
+            options: TrainingOptions {
+                element: Element::F16,
+                norms: NormMode::InPlace,
+                loss: LossRule::CrossEntropy { smoothing: 0.1 },
+                targets: TargetKind::Soft,
+                bytes: false,
+            },
+            norms: NormChoice::ByMemory,
+            rules: UpdateRules {
+                stepper: Stepper::Sgd { momentum: 0.9, nesterov: true },
+                max_norm: None,
+                scaling: None,
+                groups: vec![[1.0, 0.0]; count],
+                averages: true,
+            },
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+            deterministic: false,
+            scale: 1.0,
+        };
+        match training.schedule(Shape::new(2, variant.input_size, variant.input_size, 3), NormMode::InPlace) {
+            Ok(_) => Some((variant.name, training)),
+            Err(error) => {
+                assert!(error.to_string().ends_with("on a GPU yet"), "{}: {error:#}", variant.name);
+                None
+            }
+        }
+    };
+    variants().filter_map(training).collect()
+}
+
+#[test]
+fn every_step_of_every_training_finds_what_it_reads_and_asks_for_the_planned_convolutions() {
+    let trainings = trainings();
+    for variant in variants().filter(|variant| variant.family() == "tresnet") {
+        assert!(trainings.iter().any(|(name, _)| *name == variant.name), "{}", variant.name);
+    }
+    for (name, training) in trainings {
+        let side = tresnet::models::find(name).unwrap().input_size;
+        let image = Shape::new(4, side, side, 3);
+        let [inplace, stored] =
+            [NormMode::InPlace, NormMode::Stored].map(|norms| training.schedule(image, norms).unwrap());
+        assert_eq!((inplace.conflict(), stored.conflict()), (None, None), "{name}");
+        assert!(inplace.arena_bytes <= stored.arena_bytes, "{name}: in place takes more");
+        let asked = inplace.steps.iter().filter_map(|step| match &step.op {
+            TrainingOp::Conv { problem, .. }
+            | TrainingOp::ConvInputGradient { problem, .. }
+            | TrainingOp::ConvWeightGradient { problem, .. } => Some(problem.to_string()),
+            _ => None,
+        });
+        let planned = training.graph.conv_problems(image, Use::Training).unwrap();
+        let planned: Vec<String> = planned.iter().map(ToString::to_string).collect();
+        let lost = asked.filter(|asked| !asked.contains(": conv + bias")).find(|asked| !planned.contains(asked));
+        assert_eq!(lost, None, "{name}");
+    }
+}
+
+#[test]
+fn a_training_batchs_bytes_grow_with_the_batch() {
+    let (_, training) = trainings().into_iter().find(|(name, _)| *name == "tresnet_m").unwrap();
+    let bytes = |batch, norms| training.training_bytes(Shape::new(batch, 224, 224, 3), norms).unwrap();
+    for norms in [NormMode::InPlace, NormMode::Stored] {
+        let (few, more) = (bytes(8, norms), bytes(16, norms));
+        let image = (more - few) / 8;
+        println!("tresnet_m at 224, {norms:?}: {} MB an image, {} MB for none", image >> 20, (few - 8 * image) >> 20);
+        // Twelve bytes a parameter and more.
+        assert!(few > 31_389_032 * 12 && more > few);
+    }
 }

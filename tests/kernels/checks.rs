@@ -35,6 +35,7 @@ macro_rules! every_check {
                 average_pool_counts_what_lies_inside_and_goes_back,
                 global_means_add_up_from_any_number_of_parts,
                 a_global_means_gradient_spreads_evenly,
+                the_max_pools_gradient_goes_to_the_first_maximum,
                 a_shortcut_takes_some_pixels_and_fills_the_further_channels_with_zeros,
                 the_max_pool_takes_what_lies_inside_and_keeps_a_nan,
                 sums_and_gradients_go_through_activations;
@@ -58,6 +59,8 @@ macro_rules! every_check {
                 tresnet_ms_step_has_the_cpus_loss_and_gradients,
                 resnet20s_step_has_the_cpus_loss_and_gradients,
                 a_preactivated_resnets_step_has_the_cpus_loss_and_gradients,
+                a_resnet_with_a_max_pool_has_the_cpus_loss_and_gradients,
+                shortcuts_without_weights_give_the_cpus_gradients,
                 mixed_images_and_dropped_branches_give_the_cpus_gradients,
                 steps_in_half_precision_have_gradients_near_the_cpus;
             updates:

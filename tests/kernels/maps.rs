@@ -138,6 +138,26 @@ pub fn the_max_pool_takes_what_lies_inside_and_keeps_a_nan() {
     assert_eq!(bits(&out.read_floats()), bits(&expected));
 }
 
+pub fn the_max_pools_gradient_goes_to_the_first_maximum() {
+    for (height, width) in [(7, 13), (1, 1), (1, 6), (4, 30)] {
+        for (element, channels) in ELEMENTS.into_iter().zip([3, 83, 100]) {
+            let shape = Shape::new(2, height, width, channels);
+            let small = ops::max_pool_3x3_shape(shape).unwrap();
+            // Steps of a quarter: some places hold the same.
+            let input: Vec<f32> =
+                values("input", shape.len(), element).iter().map(|value| (4.0 * value).round() / 4.0).collect();
+            let gradient = values("gradient", small.len(), element);
+            let mut expected = vec![0.0; shape.len()];
+            ops::max_pool_3x3_gradient(&gradient, &input, shape, &mut expected).unwrap();
+            let maps = [(&gradient, channels), (&input, channels)];
+            let [dy, x] = maps.map(|(values, channels)| Memory::values(element, &pad(values, channels)));
+            let out = Memory::fresh(padded_shape(shape).len() * element.size());
+            run(cuda::max_pool::max_pool_3x3_gradient(element, padded_shape(shape), [&dy, &x], &out));
+            assert_near("max-pool's gradient", element, &unpad(&out.read_values(element), channels), &expected);
+        }
+    }
+}
+
 pub fn a_shortcut_takes_some_pixels_and_fills_the_further_channels_with_zeros() {
     for (shape, stride, channels) in [
         (Shape::new(2, 7, 13, 3), 2, 6),

@@ -7,7 +7,7 @@ use candle_nn::{Init, VarBuilder};
 use tresnet::loss::{Criterion, Targets, mixed_targets};
 use tresnet::models::torch_resnet::TorchResNet;
 use tresnet::models::tresnet::TResNet;
-use tresnet::models::{Architecture, Config, Request, find};
+use tresnet::models::{Architecture, Config, ModelKwargs, Request, find};
 use tresnet::nn::{
     DeviceTrainable, DeviceTraining, Drops, Images, NormChoice, NormMode, Parameter, Trainable, TrainingOptions,
 };
@@ -48,6 +48,7 @@ impl SimpleBackend for Weights {
 #[derive(Clone)]
 struct Case<'a> {
     config: &'a dyn Config,
+    kwargs: ModelKwargs,
     classes: usize,
     batch: usize,
     side: usize,
@@ -65,6 +66,7 @@ impl<'a> Case<'a> {
     fn new(config: &'a dyn Config, side: usize) -> Self {
         Self {
             config,
+            kwargs: ModelKwargs::default(),
             classes: 5,
             batch: 4,
             side,
@@ -78,7 +80,8 @@ impl<'a> Case<'a> {
     }
 
     fn check(&self) {
-        let Architecture { graph, logits, .. } = self.config.architecture(&Request::new(self.classes, 3)).unwrap();
+        let Architecture { graph, logits, .. } =
+            self.config.architecture(&Request { kwargs: self.kwargs, ..Request::new(self.classes, 3) }).unwrap();
         let weights = VarBuilder::from_backend(Box::new(Weights), DType::F32, Device::Cpu);
         let mut cpu = Trainable::new(graph.clone(), &weights, &MEAN, &STD, Isa::detect()).unwrap();
         cpu.set_drops(self.drops).unwrap();
@@ -193,6 +196,17 @@ pub fn resnet20s_step_has_the_cpus_loss_and_gradients() {
 pub fn a_preactivated_resnets_step_has_the_cpus_loss_and_gradients() {
     let network = TorchResNet { blocks: &[1, 1, 1], bottleneck: true, pre_activation: true, width: 1, drop_rate: 0.0 };
     Case::new(&network, 12).check();
+}
+
+pub fn a_resnet_with_a_max_pool_has_the_cpus_loss_and_gradients() {
+    // A value that crosses ReLU's kink moves all gradients of the layers before it.
+    Case { batch: 6, tolerance: 2e-2, ..Case::new(find("resnet26d").unwrap().network, 64) }.check();
+}
+
+pub fn shortcuts_without_weights_give_the_cpus_gradients() {
+    let network =
+        TorchResNet { blocks: &[1, 1, 1], bottleneck: false, pre_activation: false, width: 1, drop_rate: 0.0 };
+    Case { kwargs: ModelKwargs::parse(["shortcut=A"]).unwrap(), ..Case::new(&network, 32) }.check();
 }
 
 pub fn mixed_images_and_dropped_branches_give_the_cpus_gradients() {

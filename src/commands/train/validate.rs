@@ -33,6 +33,9 @@ impl Validation {
     }
 }
 
+/// From images to logits.
+type Answers<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
+
 /// Evaluates the values that would be kept, the moving average where there is one. None where a signal came first.
 pub fn validate(
     learner: &Learner,
@@ -44,7 +47,7 @@ pub fn validate(
     let snapshot = learner.snapshot()?;
     let weights = weights_of(graph.parameters(), snapshot.best_values());
     let (mean, std) = (&settings.evaluation.mean, &settings.evaluation.std);
-    let network: Box<dyn Fn(&Tensor) -> Result<Tensor>> = match settings.runtime.cuda {
+    let network: Answers = match settings.runtime.cuda {
         Some(number) => {
             let element = element(settings.runtime.dtype);
             let network = DeviceNetwork::bind(graph.clone(), &weights, [mean, std], number, element)?;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::form::{Form, conv, sloped};
-use crate::nn::graph::{Graph, Node, Op, Value};
+use super::form::{Form, conv};
+use crate::nn::graph::{Graph, Node, Value};
 use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape};
 
 /// What a network is run for.
@@ -41,7 +41,7 @@ impl Graph {
                     problems.push(problem(&spec, shape, ConvPass::Statistics));
                     // Nobody asks for the image's gradient.
                     if input != Value(0) {
-                        gradients.push(problem(&spec, shape, self.input_gradient(at, input)?));
+                        gradients.push(problem(&spec, shape, self.input_gradient(at, input)));
                     }
                     gradients.push(problem(&spec, shape, ConvPass::WeightGradient));
                 }
@@ -52,21 +52,11 @@ impl Graph {
     }
 
     /// The gradient that the convolution at node `at` gives its input. Gradients of one value are summed from the last
-    /// of its readers to the first, which then takes the sum through the value's own activation.
-    fn input_gradient(&self, at: usize, input: Value) -> Result<ConvPass> {
-        let reads = |node: &Node| node.inputs.contains(&input);
-        let add = self.nodes[at + 1..].iter().any(reads);
-        let is_first = !self.nodes[..at].iter().any(reads);
-        let activation = match self.nodes[input.0].op {
-            Op::Conv { activation, .. } | Op::Norm { activation, .. } | Op::SqueezeExcite { activation, .. }
-                if is_first =>
-            {
-                activation
-            }
-            _ => Activation::Identity,
-        };
-        sloped(activation)?;
-        Ok(ConvPass::InputGradient { add, activation })
+    /// of its readers to the first. The sum's way through the value's own activation is left to the norm's gradient, which
+    /// reads all that it takes anyway.
+    fn input_gradient(&self, at: usize, input: Value) -> ConvPass {
+        let add = self.nodes[at + 1..].iter().any(|node: &Node| node.inputs.contains(&input));
+        ConvPass::InputGradient { add, activation: Activation::Identity }
     }
 }
 
@@ -144,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn training_sums_a_shortcuts_gradient_before_it_goes_through_the_activation() {
+    fn training_sums_a_shortcuts_gradient_with_that_of_the_convolution() {
         let passes = passes(Use::Training);
         assert_eq!(passes[..3].iter().filter(|pass| pass.ends_with("conv + statistics")).count(), 3);
         assert_eq!(
             passes[3..],
             [
                 "2x8x8x16 -> 16, 3x3/1: weight gradient",
-                "2x8x8x16 -> 16, 3x3/1: input gradient + relu",
+                "2x8x8x16 -> 16, 3x3/1: input gradient",
                 "2x8x8x16 -> 16, 3x3/1: weight gradient",
-                "2x8x8x16 -> 16, 3x3/1: input gradient + add + relu",
+                "2x8x8x16 -> 16, 3x3/1: input gradient + add",
                 "2x8x8x8 -> 16, 3x3/1: weight gradient",
             ]
         );

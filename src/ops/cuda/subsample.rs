@@ -18,3 +18,21 @@ pub fn subsample(element: Element, op: Subsample, shape: Shape, input: &Region, 
         .ints([shape.batch, shape.height, shape.width, shape.channels, op.stride, op.channels])
         .threads(out_shape.len() / EIGHT)
 }
+
+/// [`crate::ops::subsample_gradient`]; `shape` is the input's, `op` as for [`subsample`].
+pub fn subsample_gradient(
+    element: Element,
+    op: Subsample,
+    shape: Shape,
+    gradient: &Region,
+    out: &Region,
+) -> Result<Launch> {
+    Builder::new("subsample_gradient", element, shape)
+        .channels(shape.channels)
+        .channels(op.channels)
+        .require(op.stride > 0 && op.channels >= shape.channels, || format!("{op:?} makes no map of this one"))
+        .values(gradient, op.output(shape).len())
+        .values(out, shape.len())
+        .ints([shape.batch, shape.height, shape.width, shape.channels, op.stride, op.channels])
+        .threads(shape.len() / EIGHT)
+}

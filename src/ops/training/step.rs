@@ -2,7 +2,7 @@
 
 use super::{AffinePlaces, GatePlaces, NormPlaces, Place, Variable};
 use crate::ops::cuda::linear::LinearShape;
-use crate::ops::{Activation, ConvProblem, Shape};
+use crate::ops::{Activation, ConvProblem, Shape, Subsample};
 
 /// An op with the variables that it reads and writes, in the order that the op names.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,10 @@ pub enum TrainingOp {
     BlurPool { shape: Shape },
     /// input -> output.
     AveragePool2x2 { shape: Shape },
+    /// input -> output.
+    MaxPool3x3 { shape: Shape },
+    /// input -> output.
+    Subsample { shape: Shape, op: Subsample },
     /// input -> partial means, mean, hidden, gates.
     Gate { sizes: GateSizes, layers: GatePlaces },
     /// input, gates, perhaps residual -> output.
@@ -71,6 +75,10 @@ pub enum TrainingOp {
     BlurPoolGradient { shape: Shape },
     /// gradient -> input's gradient; `shape` is the input's.
     AveragePool2x2Gradient { shape: Shape },
+    /// gradient, input -> input's gradient.
+    MaxPool3x3Gradient { shape: Shape },
+    /// gradient -> input's gradient; `shape` is the input's.
+    SubsampleGradient { shape: Shape, op: Subsample },
 }
 
 /// Sizes of a gate: the map, the hidden values, and the parts that sums over an image are split into.

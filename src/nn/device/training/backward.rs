@@ -8,7 +8,7 @@ use crate::ops::cuda::batch_norm::partial_sums;
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, SavedNorm, TrainingOp, Variable};
-use crate::ops::{Activation, ConvPass, ConvProblem, Shape};
+use crate::ops::{Activation, ConvPass, ConvProblem, Shape, Subsample};
 
 /// The gradient of each value, once something has given it one. Nobody else reads it then.
 type Gradients = Vec<Option<Variable>>;
@@ -51,6 +51,15 @@ impl Lowering<'_> {
             }
             Op::BlurPool => self.spread(TrainingOp::BlurPoolGradient { shape }, gradient, input, gradients),
             Op::AveragePool2x2 => self.spread(TrainingOp::AveragePool2x2Gradient { shape }, gradient, input, gradients),
+            Op::MaxPool3x3 => {
+                let (x, out) = (self.output(input), self.builder.map(shape));
+                self.builder.push(TrainingOp::MaxPool3x3Gradient { shape }, [gradient, x], [out]);
+                self.give(input, out, gradients);
+            }
+            Op::Subsample(op) => {
+                let op = Subsample { channels: own.channels, ..op };
+                self.spread(TrainingOp::SubsampleGradient { shape, op }, gradient, input, gradients);
+            }
             Op::GlobalAveragePool => {
                 self.spread(TrainingOp::GlobalAveragePoolGradient { shape }, gradient, input, gradients);
             }

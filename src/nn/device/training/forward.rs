@@ -9,7 +9,7 @@ use crate::ops::cuda::batch_norm::partial_sums;
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, TrainingOp, Variable};
-use crate::ops::{Activation, ConvPass, ConvProblem, Shape};
+use crate::ops::{Activation, ConvPass, ConvProblem, Shape, Subsample};
 
 /// f32 of a channel that a norm keeps: mean, inverse deviation, scale and shift.
 const NUMBERS: usize = 4;
@@ -39,6 +39,11 @@ impl Lowering<'_> {
             }
             Op::BlurPool => self.simple(TrainingOp::BlurPool { shape }, input, own),
             Op::AveragePool2x2 => self.simple(TrainingOp::AveragePool2x2 { shape }, input, own),
+            Op::MaxPool3x3 => self.simple(TrainingOp::MaxPool3x3 { shape }, input, own),
+            Op::Subsample(op) => {
+                let op = Subsample { channels: own.channels, ..op };
+                self.simple(TrainingOp::Subsample { shape, op }, input, own)
+            }
             Op::SqueezeExcite { hidden, reduce, expand, activation, .. } => {
                 let sizes = GateSizes { shape, hidden, splits: image_splits(shape) };
                 let layers =

@@ -110,8 +110,6 @@ impl Graph {
                 Op::Norm { activation, .. } => {
                     ensure!(!activation.is_curved(), "a norm with SiLU is not trained on a GPU yet");
                 }
-                Op::MaxPool3x3 => bail!("max-pools are not trained on a GPU yet"),
-                Op::Subsample(_) => bail!("shortcuts without weights are not trained on a GPU yet"),
                 Op::Dropout { .. } => bail!("dropout within the network is not trained on a GPU yet"),
                 Op::Input { .. } => ensure!(at == 0, "a network with two inputs"),
                 _ => {}

@@ -6,7 +6,7 @@ use crate::ops::Activation;
 use crate::ops::cuda::batch_norm::{self, Saved};
 use crate::ops::cuda::linear::{self, LinearShape};
 use crate::ops::cuda::squeeze_excite::{self, Gate, GateGradient};
-use crate::ops::cuda::{Launch, Region, activation as slopes, blur_pool, conv2d, drop, pool};
+use crate::ops::cuda::{Launch, Region, activation as slopes, blur_pool, conv2d, drop, max_pool, pool, subsample};
 use crate::ops::training::memory::Bound;
 use crate::ops::training::{AffinePlaces, GatePlaces, GateSizes, SavedNorm, TrainingOp};
 
@@ -78,6 +78,13 @@ impl Bound<'_> {
             }
             TrainingOp::BlurPoolGradient { shape } => {
                 blur_pool::blur_pool_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            TrainingOp::MaxPool3x3Gradient { shape } => {
+                let maps = [&self.read(0)?, &self.read(1)?];
+                max_pool::max_pool_3x3_gradient(element, *shape, maps, &self.write(0)?)?
+            }
+            TrainingOp::SubsampleGradient { shape, op } => {
+                subsample::subsample_gradient(element, *op, *shape, &self.read(0)?, &self.write(0)?)?
             }
             TrainingOp::AveragePool2x2Gradient { shape } => {
                 pool::average_pool_2x2_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?

@@ -5,7 +5,9 @@ use anyhow::{Result, bail};
 use crate::ops::cuda::batch_norm::{self, Norm};
 use crate::ops::cuda::cross_entropy::{self, Gradient, Outcome};
 use crate::ops::cuda::squeeze_excite::{self, Gate, Layers};
-use crate::ops::cuda::{Launch, Region, blur_pool, conv2d, drop, linear, normalize, optimizer, pool, training};
+use crate::ops::cuda::{
+    Launch, Region, blur_pool, conv2d, drop, linear, max_pool, normalize, optimizer, pool, subsample, training,
+};
 use crate::ops::training::memory::{Bound, part};
 use crate::ops::training::{GatePlaces, LossRule, TargetKind, TrainingOp};
 use crate::ops::{Activation, ConvPass};
@@ -59,6 +61,12 @@ impl Bound<'_> {
             }
             TrainingOp::AveragePool2x2 { shape } => {
                 pool::average_pool_2x2(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            TrainingOp::MaxPool3x3 { shape } => {
+                max_pool::max_pool_3x3(element, *shape, &self.read(0)?, &self.write(0)?)?
+            }
+            TrainingOp::Subsample { shape, op } => {
+                subsample::subsample(element, *op, *shape, &self.read(0)?, &self.write(0)?)?
             }
             TrainingOp::Gate { sizes, layers } => {
                 let (input, parts) = (self.read(0)?, self.write(0)?);
