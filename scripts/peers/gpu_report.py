@@ -50,7 +50,11 @@ def steps() -> list[tuple[str, list[str]]]:
                 "--batch-size", "256", "--warmup", "5", "--iters", "20", "--format", "json"]  # fmt: skip
         rows.append((f"tresnet infer: tresnet_m at 224 in {dtype}, batch 256", ours))
     for model, side, batches in SUBJECTS[:2]:
-        shared = ["--input-size", str(side), "--batch-size", str(batches[0]), "--train"]
+        shared = ["--input-size", str(side), "--batch-size", str(batches[0])]
+        ours = [str(PROGRAM), "bench", "--models", model, "--modes", "train", "--device", "cuda", "--dtype", "f16",
+                "--warmup", "5", "--iters", "20", "--format", "json", *shared]  # fmt: skip
+        rows.append((f"tresnet train: {model} at {side}, batch {batches[0]}", ours))
+        shared.append("--train")
         for engine in ["compiled-autocast", "eager-autocast-channels-last"]:
             peer = [sys.executable, str(PEER), "--model", model, "--engine", engine, *shared]
             rows.append((f"{engine} train: {model} at {side}, batch {batches[0]}", peer))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CHUNK;
 use super::groups::Groups;
+use crate::ops::cuda::optimizer::ScaleRules;
 
 /// Keeps small gradients above f16's smallest number: the loss is multiplied by a scale that halves when a gradient
 /// overflows and doubles after 2,000 steps without.
@@ -39,18 +40,13 @@ impl GradScaler {
         self.scale
     }
 
-    /// What the scale is multiplied by after [`Self::growth_interval`] good steps.
-    pub fn growth_factor(&self) -> f64 {
-        self.growth_factor
-    }
-
-    /// What it is multiplied by when a gradient overflows.
-    pub fn backoff_factor(&self) -> f64 {
-        self.backoff_factor
-    }
-
-    pub fn growth_interval(&self) -> u32 {
-        self.growth_interval
+    /// The same on a device.
+    pub fn rules(&self) -> ScaleRules {
+        ScaleRules {
+            growth_factor: self.growth_factor as f32,
+            backoff_factor: self.backoff_factor as f32,
+            growth_interval: self.growth_interval as usize,
+        }
     }
 
     /// Divides the groups' gradients by the scale; whether all of them are finite. If not, the optimiser must not step.

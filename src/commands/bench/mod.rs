@@ -7,6 +7,7 @@ mod batches;
 mod child;
 mod columns;
 mod compare;
+mod device_step;
 mod end_to_end;
 mod free_memory;
 mod history;

@@ -14,7 +14,6 @@ use crate::models::Architecture;
 use crate::nn::{DeviceTrainable, DeviceTraining, Drops, Graph, Images, LearntState, NormMode, TrainingOptions};
 use crate::ops::Shape;
 use crate::ops::cuda::Element;
-use crate::ops::cuda::optimizer::ScaleRules;
 use crate::ops::training::{self, Control, LossRule, TargetKind, TargetValues, UpdateRules};
 use crate::optim::{Clip, Ema, GradScaler, Groups};
 
@@ -86,11 +85,7 @@ fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(Dev
         rules: UpdateRules {
             stepper: optimization.optimizer.stepper()?,
             max_norm,
-            scaling: scaler.as_ref().map(|scaler| ScaleRules {
-                growth_factor: scaler.growth_factor() as f32,
-                backoff_factor: scaler.backoff_factor() as f32,
-                growth_interval: scaler.growth_interval() as usize,
-            }),
+            scaling: scaler.as_ref().map(GradScaler::rules),
             groups: groups.members().iter().map(|own| [own.lr_scale as f32, own.weight_decay as f32]).collect(),
             averages: settings.ema.is_some(),
         },
