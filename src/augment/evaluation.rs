@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::resize::{Resizer, Window};
+use super::resize::{self, Resizer, Window};
 use super::{Place, Region, Rgb, Transform};
+use crate::ops::squares::SquarePlan;
 use crate::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 
 /// From any picture to the square that a network is evaluated on.
@@ -53,9 +54,16 @@ impl Evaluation {
     /// The rectangle that [`Evaluation::apply`] looks at in a picture of `width` x `height`, neither of them 0.
     pub fn region(&self, width: usize, height: usize) -> Region {
         let resized = self.resized(width, height);
-        let (across, down) = (Axis::centred(resized.0, self.side), Axis::centred(resized.1, self.side));
-        let window = Window { columns: across.kept, rows: down.kept };
-        window.sources((width, height), resized, self.interpolation)
+        self.window(resized).0.sources((width, height), resized, self.interpolation)
+    }
+
+    /// What [`Evaluation::apply`] does to a picture of `width` x `height`, neither of them 0, as passes for a device.
+    pub fn plan(&self, width: usize, height: usize) -> SquarePlan {
+        let resized = self.resized(width, height);
+        let (window, inset) = self.window(resized);
+        let (Region { left, top, .. }, [first, second]) =
+            resize::plan((width, height), resized, self.interpolation, &window);
+        SquarePlan { width, height, left, top, first, second, side: self.side, inset }
     }
 
     /// Writes the `[side, side, 3]` bytes that the network sees of `image` into `out`. Around [`Evaluation::region`] the
@@ -66,14 +74,19 @@ impl Evaluation {
     /// When the picture is empty or `out` has another length: the caller's mistakes.
     pub fn apply(&self, image: &Rgb, resizer: &mut Resizer, out: &mut [u8]) {
         assert_eq!(out.len(), self.side * self.side * 3, "the output's length");
-        let (width, height) = self.resized(image.width, image.height);
-        let (across, down) = (Axis::centred(width, self.side), Axis::centred(height, self.side));
-        let window = Window { columns: across.kept, rows: down.kept };
+        let resized = self.resized(image.width, image.height);
+        let (window, [left, top]) = self.window(resized);
         if window.columns.len() < self.side || window.rows.len() < self.side {
             out.fill(0);
         }
-        let start = (down.begin * self.side + across.begin) * 3;
-        resizer.resize_window(image, (width, height), self.interpolation, &window, &mut out[start..], self.side * 3);
+        let start = (top * self.side + left) * 3;
+        resizer.resize_window(image, resized, self.interpolation, &window, &mut out[start..], self.side * 3);
+    }
+
+    /// What is kept of a picture resized to `resized`, and where in the square it begins.
+    fn window(&self, resized: (usize, usize)) -> (Window, [usize; 2]) {
+        let (across, down) = (Axis::centred(resized.0, self.side), Axis::centred(resized.1, self.side));
+        (Window { columns: across.kept, rows: down.kept }, [across.begin, down.begin])
     }
 
     /// Size of the whole picture after the resize: torchvision's `Resize`, whose longer side is truncated.
@@ -97,6 +110,30 @@ impl Transform for Evaluation {
 
     fn apply(&self, image: &Rgb, _: Place, resizer: &mut Resizer, out: &mut [u8]) {
         self.apply(image, resizer, out);
+    }
+}
+
+/// The same transform, of which JPEGs are left to a device.
+#[derive(Clone, Copy, Debug)]
+pub struct OnDevice(pub Evaluation);
+
+impl Transform for OnDevice {
+    type Room = Resizer;
+
+    fn side(&self) -> usize {
+        self.0.side
+    }
+
+    fn region(&self, width: usize, height: usize, _: Place) -> Region {
+        self.0.region(width, height)
+    }
+
+    fn plan(&self, width: usize, height: usize) -> Option<SquarePlan> {
+        Some(self.0.plan(width, height))
+    }
+
+    fn apply(&self, image: &Rgb, _: Place, resizer: &mut Resizer, out: &mut [u8]) {
+        self.0.apply(image, resizer, out);
     }
 }
 

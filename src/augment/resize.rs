@@ -7,6 +7,7 @@
 //! The rows come first, as in every Pillow, except where the height shrinks by more than twice what the width does:
 //! there Pillow 13.0 and later begin with the columns (python-pillow/Pillow#9549), and some bytes differ by one.
 
+mod plan;
 mod scalar;
 mod taps;
 #[cfg(target_arch = "x86_64")]
@@ -14,6 +15,7 @@ mod x86;
 
 use std::ops::Range;
 
+pub(super) use self::plan::plan;
 use self::taps::Taps;
 use super::{Region, View};
 use crate::preprocessing::Interpolation;
@@ -123,7 +125,7 @@ impl Resizer {
         let source = Lines { bytes: &image.pixels[start..], pitch: source_pitch };
         let to = LinesMut { bytes: out, pitch, count: window.rows.len() };
         let bytes = window.columns.len() * CHANNELS;
-        let columns_first = image.height.saturating_sub(height) > 2 * image.width.saturating_sub(width);
+        let columns_first = columns_first((image.width, image.height), (width, height));
         match (wider, taller) {
             (false, false) => copy(source, to, bytes),
             (true, false) => self.instructions.across(source, &self.across, to),
@@ -143,6 +145,11 @@ impl Resizer {
             }
         }
     }
+}
+
+/// Whether the columns are resized before the rows, where both are.
+fn columns_first(from: (usize, usize), to: (usize, usize)) -> bool {
+    from.1.saturating_sub(to.1) > 2 * from.0.saturating_sub(to.0)
 }
 
 /// Copies the first `bytes` of every line.

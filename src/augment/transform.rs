@@ -2,6 +2,7 @@
 
 use super::training::{Training, Workspace};
 use super::{Region, Rgb};
+use crate::ops::squares::SquarePlan;
 use crate::random::Draws;
 
 /// Which picture of a pass over the data.
@@ -31,6 +32,12 @@ pub trait Transform: Send + Sync {
     /// else of it need be decoded.
     fn region(&self, width: usize, height: usize, _place: Place) -> Region {
         Region { left: 0, top: 0, width, height }
+    }
+
+    /// How a device that decodes pictures makes the one square of one of `width` x `height`; none where that is left to
+    /// [`Transform::apply`].
+    fn plan(&self, _width: usize, _height: usize) -> Option<SquarePlan> {
+        None
     }
 
     /// Writes the `[copies, side, side, 3]` bytes that the network sees of `image` into `out`. Around

@@ -150,6 +150,16 @@ impl Libraries {
     }
 }
 
+/// Where nvJPEG lies. Only 13 will do: before it, lines of a picture were an `unsigned int` apart.
+///
+/// # Errors
+/// Where it was sought.
+pub fn nvjpeg(surroundings: &Surroundings) -> Result<PathBuf, Missing> {
+    const NAME: &str = "libnvjpeg.so.13";
+    let sought = surroundings.folders();
+    first(&sought, &[NAME]).ok_or(Missing { library: NAME, sought, wheel: "nvidia-nvjpeg" })
+}
+
 /// The first name's first folder, else the next name's.
 fn first(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()))

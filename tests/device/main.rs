@@ -30,6 +30,8 @@ mod optimizer;
 mod place;
 #[path = "../common/random.rs"]
 mod random;
+#[path = "../kernels/resize.rs"]
+mod resize;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
 #[path = "../kernels/training.rs"]

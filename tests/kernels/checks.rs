@@ -50,6 +50,10 @@ macro_rules! every_check {
                 sgd_steps_as_the_cpus,
                 adam_steps_as_the_cpus,
                 a_run_without_scaling_and_clipping_leaves_the_gradients_as_they_are;
+            resize:
+                a_planned_square_is_pillows_byte_for_byte,
+                pictures_of_all_sizes_go_through_one_launch,
+                a_job_that_leaves_its_memory_is_refused;
             squeeze_excite:
                 squeeze_and_excitation_is_the_cpus_both_ways,
                 more_channels_than_a_block_can_hold_are_refused;

@@ -20,6 +20,7 @@ mod network;
 mod optimizer;
 #[path = "../common/random.rs"]
 mod random;
+mod resize;
 mod squeeze_excite;
 mod training;
 mod updates;

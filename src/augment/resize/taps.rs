@@ -131,7 +131,7 @@ impl Taps {
     }
 
     /// For each output pixel its first source pixel, counted from the first that any needs, and its weights.
-    pub fn each(&self) -> impl Iterator<Item = (usize, Weights<'_>)> {
+    pub fn each(&self) -> impl Iterator<Item = (usize, Weights<'_>)> + Clone {
         self.bounds.iter().enumerate().map(move |(x, &(first, count))| {
             let whole = &self.whole[x * self.stride..][..count];
             let pairs = &self.pairs[x * self.stride / 2..][..count.div_ceil(2 * PAIRS_AT_ONCE) * PAIRS_AT_ONCE];

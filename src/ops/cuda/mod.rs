@@ -23,6 +23,7 @@ mod graph;
 mod launch;
 pub mod linear;
 pub mod max_pool;
+mod machine;
 #[cfg(feature = "cuda")]
 mod memory;
 #[cfg(feature = "cuda")]
@@ -31,6 +32,7 @@ pub mod normalize;
 pub mod optimizer;
 pub mod pool;
 pub mod softmax_terms;
+pub mod resize;
 pub mod squeeze_excite;
 pub mod subsample;
 pub mod training;
@@ -46,6 +48,7 @@ pub use element::Element;
 #[cfg(feature = "cuda")]
 pub use graph::Graph;
 pub use launch::{ALIGNMENT, Argument, BLOCK, Launch, Region, padded};
+pub use machine::Machine;
 #[cfg(feature = "cuda")]
 pub use memory::Arena;
 #[cfg(feature = "cuda")]

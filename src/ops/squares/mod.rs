@@ -1,0 +1,187 @@
+//! Squares for a network, made on a device of JPEG files: decoded there, cropped and resized there.
+
+mod load;
+mod plan;
+mod room;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+pub use self::load::load;
+pub use self::plan::{Pass, SquarePlan};
+use self::room::Room;
+use super::cuda::resize::{self, Job};
+use super::cuda::{ALIGNMENT, Machine, Region};
+use super::nvjpeg::{Decoder, Picture};
+
+/// A JPEG file as it lies on the disk, and what is to become of its picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub bytes: Vec<u8>,
+    pub plan: SquarePlan,
+}
+
+/// Most bytes of decoded pictures on the device at a time: some four hundred of ImageNet's.
+const MOST_BYTES: usize = 256 << 20;
+/// Most pictures at a time.
+const MOST_PICTURES: usize = 1024;
+/// Pictures start at a multiple of it.
+const PICTURE_ALIGNMENT: usize = 256;
+
+/// Makes squares, batch after batch, in memory that it keeps.
+pub struct Squares {
+    machine: Arc<dyn Machine>,
+    decoder: Decoder,
+    pictures: Room,
+    between: Room,
+    numbers: Room,
+    squares: Room,
+}
+
+/// A part of a batch: places of the files, and where their pictures begin.
+type Part = Vec<(usize, usize)>;
+
+impl Squares {
+    pub fn new(machine: Arc<dyn Machine>, decoder: Decoder) -> Self {
+        let [pictures, between, numbers, squares] = [(); 4].map(|()| Room::default());
+        Self { machine, decoder, pictures, between, numbers, squares }
+    }
+
+    /// What decodes, for people.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The squares of the files, one after the other, each of `square_bytes`, and which of them there are: what nvJPEG
+    /// does not take, or is too large, is left to the caller.
+    ///
+    /// # Errors
+    /// Where it is not the files that are at fault.
+    pub fn make(&mut self, files: &[&Encoded], square_bytes: usize) -> Result<(Vec<u8>, Vec<bool>)> {
+        let mut made = vec![false; files.len()];
+        if files.is_empty() {
+            return Ok((Vec::new(), made));
+        }
+        let squares = self.squares.of(&*self.machine, files.len() * square_bytes)?;
+        for part in parts(files) {
+            self.make_part(files, &part, &squares, square_bytes, &mut made)?;
+        }
+        // This waits, so that the files are no longer used either.
+        let bytes = self.machine.read(&squares)?;
+        Ok((bytes, made))
+    }
+
+    fn make_part(
+        &mut self,
+        files: &[&Encoded],
+        part: &Part,
+        squares: &Region,
+        square_bytes: usize,
+        made: &mut [bool],
+    ) -> Result<()> {
+        let machine = &*self.machine;
+        let bytes = part.last().map_or(0, |&(at, start)| start + files[at].plan.picture_bytes());
+        let pictures = self.pictures.of(machine, bytes)?;
+        let decode = |&(at, start): &(usize, usize)| {
+            let Encoded { bytes, plan } = files[at];
+            Picture::new(bytes, [plan.width, plan.height], pictures.part(start, plan.picture_bytes())?)
+        };
+        let decoded = self.decoder.decode(&part.iter().map(decode).collect::<Result<Vec<_>>>()?, machine)?;
+
+        let (mut jobs, mut taps, mut left_between) = ([Vec::new(), Vec::new()], Vec::new(), 0);
+        for (&(at, start), _) in part.iter().zip(decoded).filter(|(_, decoded)| *decoded) {
+            let plan = &files[at].plan;
+            let [first, second] = plan.jobs([start, left_between, at * square_bytes], &mut taps);
+            left_between += plan.between_bytes();
+            jobs[0].push(first);
+            jobs[1].push(second);
+            made[at] = true;
+        }
+        if jobs[0].is_empty() {
+            return Ok(());
+        }
+        let between = self.between.of(machine, left_between)?;
+        let [first, second, taps_at] = self.upload(&jobs, &taps)?;
+        let machine = &*self.machine;
+        machine.launch(&resize::pass(&jobs[0], &first, &taps, &taps_at, &pictures, &between)?)?;
+        machine.launch(&resize::pass(&jobs[1], &second, &taps, &taps_at, &between, squares)?)
+    }
+
+    /// Brings the jobs of both passes and their taps to the device, in one copy.
+    fn upload(&mut self, jobs: &[Vec<Job>; 2], taps: &[i32]) -> Result<[Region; 3]> {
+        let mut bytes = Vec::new();
+        let mut add = |part: Vec<u8>| {
+            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+            let start = bytes.len();
+            bytes.extend(part);
+            (start, bytes.len() - start)
+        };
+        let taps = taps.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let spans = [resize::job_bytes(&jobs[0]), resize::job_bytes(&jobs[1]), taps].map(&mut add);
+        let region = self.numbers.of(&*self.machine, bytes.len())?;
+        self.machine.write(&region, &bytes)?;
+        let [first, second, taps] = spans.map(|(start, length)| region.part(start, length));
+        Ok([first?, second?, taps?])
+    }
+}
+
+/// Splits a batch into parts that fit [`MOST_BYTES`]; a picture that does not fit alone is in none.
+fn parts(files: &[&Encoded]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut used = usize::MAX;
+    for (at, file) in files.iter().enumerate() {
+        let bytes = file.plan.picture_bytes().next_multiple_of(PICTURE_ALIGNMENT);
+        if bytes > MOST_BYTES {
+            continue;
+        }
+        let full = parts.last().is_none_or(|part| part.len() == MOST_PICTURES) || used + bytes > MOST_BYTES;
+        if full {
+            parts.push(Vec::new());
+            used = 0;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push((at, used));
+            used += bytes;
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(width: usize, height: usize) -> Encoded {
+        let nothing = || Pass::new(false, std::iter::empty(), [0, 0]);
+        let (first, second) = (nothing(), nothing());
+        let plan = SquarePlan { width, height, left: 0, top: 0, first, second, side: 1, inset: [0; 2] };
+        Encoded { bytes: Vec::new(), plan }
+    }
+
+    fn split(sizes: &[(usize, usize)]) -> Vec<Vec<usize>> {
+        let files: Vec<Encoded> = sizes.iter().map(|&(width, height)| file(width, height)).collect();
+        let parts = parts(&files.iter().collect::<Vec<_>>());
+        for part in &parts {
+            for (&(at, start), &(_, next)) in part.iter().zip(&part[1..]) {
+                assert!(start + files[at].plan.picture_bytes() <= next);
+            }
+            let &(at, start) = part.last().unwrap();
+            assert!(start + files[at].plan.picture_bytes() <= MOST_BYTES);
+        }
+        parts.iter().map(|part| part.iter().map(|(at, _)| *at).collect()).collect()
+    }
+
+    #[test]
+    fn a_batch_is_cut_where_its_pictures_no_longer_fit() {
+        let large = (9_000, 5_000);
+        assert_eq!(split(&[(500, 375), large, (1, 1), large, (7, 5)]), [vec![0, 1, 2], vec![3, 4]]);
+        assert_eq!(split(&vec![(1, 1); MOST_PICTURES + 1]).len(), 2);
+    }
+
+    #[test]
+    fn a_picture_that_never_fits_is_left_out() {
+        assert_eq!(split(&[(20_000, 5_000), (3, 3)]), [vec![1]]);
+        assert!(split(&[(20_000, 5_000)]).is_empty());
+    }
+}
