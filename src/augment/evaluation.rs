@@ -128,8 +128,8 @@ impl Transform for OnDevice {
         self.0.region(width, height)
     }
 
-    fn plan(&self, width: usize, height: usize) -> Option<SquarePlan> {
-        Some(self.0.plan(width, height))
+    fn on_device(&self) -> Option<&Evaluation> {
+        Some(&self.0)
     }
 
     fn apply(&self, image: &Rgb, _: Place, resizer: &mut Resizer, out: &mut [u8]) {

@@ -1,8 +1,8 @@
 //! What a loader does to every picture, whichever transform it was given.
 
+use super::evaluation::Evaluation;
 use super::training::{Training, Workspace};
 use super::{Region, Rgb};
-use crate::ops::squares::SquarePlan;
 use crate::random::Draws;
 
 /// Which picture of a pass over the data.
@@ -34,9 +34,9 @@ pub trait Transform: Send + Sync {
         Region { left: 0, top: 0, width, height }
     }
 
-    /// How a device that decodes pictures makes the one square of one of `width` x `height`; none where that is left to
+    /// The evaluation that a device is to carry out where it decodes the picture itself; none where all are left to
     /// [`Transform::apply`].
-    fn plan(&self, _width: usize, _height: usize) -> Option<SquarePlan> {
+    fn on_device(&self) -> Option<&Evaluation> {
         None
     }
 

@@ -94,6 +94,10 @@ pub struct LoadingArgs {
     /// Threads that decode and resize beside the network [default: one a core]
     #[arg(short = 'j', long, visible_alias = "num-workers", value_name = "N")]
     pub workers: Option<usize>,
+    /// What decodes JPEGs: the processor, exactly as Pillow does, or the GPU, by nvJPEG, with pixels that differ by a few
+    /// levels; crop and resize are the same. Not yet run on a GPU
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub decode: DecodeFlag,
     /// Text file that names the class folders in the order of the network's outputs, one a line
     #[arg(long, value_name = "FILE")]
     pub class_map: Option<PathBuf>,
@@ -146,6 +150,12 @@ pub enum InterpolationFlag {
 pub enum ResizeModeFlag {
     Crop,
     Squash,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DecodeFlag {
+    Cpu,
+    Gpu,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 pub use bench::{BenchArgs, BenchMode, BenchResultArgs};
 pub use infer::{
-    InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag, TtaFlag,
+    DecodeFlag, InferArgs, InterpolationFlag, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag,
+    TtaFlag,
 };
 pub use train::{
     AbnFlag, AugmentationArgs, ClipModeFlag, CropModeFlag, DataArgs, EvalMetricFlag, Foreign, ForeignArgs, LogFlag,

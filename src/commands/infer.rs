@@ -20,6 +20,7 @@ use crate::data::source::Source;
 use crate::evaluate::{self, Evaluation, ModelJudge, Outcome};
 use crate::interrupt::Interrupt;
 use crate::models::Model;
+use crate::ops::squares;
 use crate::report::{self, EvaluationReport, Predictions, Progress, SkippedImage, Timing};
 
 pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
@@ -42,7 +43,16 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
         limit: Some(settings.limit.min(source.len())),
         ..loader::Options::new(settings.batch_size.min(source.len()), settings.workers)
     };
-    let mut loader = Loader::new(source.clone(), transform, options)?;
+    let mut loader = match settings.decode {
+        None => Loader::new(source.clone(), transform, options)?,
+        Some(number) => {
+            let squares = squares::load(number, settings.workers).context("--decode gpu")?;
+            if !quiet {
+                report::remark(&format!("decode: gpu (as asked: {})", squares.decoder()));
+            }
+            Loader::on_device(source.clone(), transform, squares, options)?
+        }
+    };
     let mut progress = Progress::start(loader.images(), settings.results.log_interval, quiet);
     for remark in source.remarks() {
         progress.say(&format!("note: {remark}"));
@@ -208,8 +218,18 @@ struct Finished<'a> {
 }
 
 impl Finished<'_> {
+    fn timing(&self) -> Timing {
+        let Self { settings, run, loading, .. } = self;
+        let (busy, waited) = (loading.busy, loading.waited);
+        let timing = Timing::new(run.counts.images, run.elapsed, run.computing, busy, waited, settings.workers);
+        match settings.decode {
+            None => timing,
+            Some(_) => timing.with_gpu_decoding(loading.on_device, loading.device),
+        }
+    }
+
     fn report(&self, dataset_images: usize, interrupted: bool) -> EvaluationReport {
-        let Self { settings, model, source, run, loading } = self;
+        let Self { settings, model, source, run, .. } = self;
         let preprocessing = settings.preprocessing;
         let skipped = source.skipped().iter().chain(&run.skipped);
         EvaluationReport {
@@ -226,14 +246,7 @@ impl Finished<'_> {
             dtype: settings.runtime.dtype_name().to_owned(),
             batch_size: settings.batch_size,
             param_count: model.param_count(),
-            timing: Timing::new(
-                run.counts.images,
-                run.elapsed,
-                run.computing,
-                loading.busy,
-                loading.waited,
-                settings.workers,
-            ),
+            timing: self.timing(),
             interrupted,
             dataset_images,
             num_classes: model.num_classes(),

@@ -8,7 +8,7 @@ use super::{
     as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant,
     workers,
 };
-use crate::cli::{InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
+use crate::cli::{DecodeFlag, InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::data::{Location, Split};
 use crate::metrics::ScoreKind;
 use crate::models::{ModelKwargs, Request, Variant};
@@ -35,6 +35,8 @@ pub struct InferSettings {
     pub limit: usize,
     pub batch_size: usize,
     pub workers: usize,
+    /// The CUDA device that decodes JPEGs, where it is not the processor.
+    pub decode: Option<usize>,
     /// Average the logits of each image and of its mirror image.
     pub mirror: bool,
     pub results: ResultSettings,
@@ -73,6 +75,13 @@ impl InferSettings {
             Some(name) => split(&args.val_dir, Split::Val, "--split", name)?,
             None => Location::whole(args.val_dir.clone()),
         };
+        let decode = match (args.loading.decode, runtime.cuda) {
+            (DecodeFlag::Cpu, _) => None,
+            (DecodeFlag::Gpu, Some(number)) => Some(number),
+            (DecodeFlag::Gpu, None) => {
+                return usage("--decode gpu: images are decoded where the network runs; add --device cuda");
+            }
+        };
         Ok(Self {
             variant,
             kwargs,
@@ -87,6 +96,7 @@ impl InferSettings {
             limit: args.loading.limit.unwrap_or(usize::MAX),
             batch_size: args.loading.batch_size.unwrap_or_else(|| default_batch_size(&runtime)),
             workers: workers(args.loading.workers)?,
+            decode,
             mirror: args.loading.tta.is_some(),
             results: ResultSettings::resolve(args.results)?,
             runtime,
@@ -211,6 +221,7 @@ mod tests {
             "--model-name resnet20 --model-kwargs width=two",
             "--predictions a.csv --results-file a.csv",
             "--device cuda:0",
+            "--decode gpu",
         ] {
             let error = resolved(flags).err().unwrap();
             assert!(error.is::<UsageError>(), "{flags}: {error}");

@@ -66,6 +66,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Width and height of a JPEG of the kind that data sets consist of, which [`Decoder::decode`] never refuses:
+    /// sequential, one scan, gray or YCbCr, sound in structure and not cut off. Whatever else there is has none: what
+    /// Pillow makes of it is for [`Decoder::decode`] to know.
+    pub fn plain_jpeg(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
+        panic::catch_unwind(AssertUnwindSafe(|| self.baseline.plain(bytes))).ok()?
+    }
+
     /// Decodes of `bytes` at least the rectangle that `wanted` names for a width and a height into its place in `image`,
     /// whose buffer is used again. What that holds around the rectangle has no meaning.
     ///

@@ -4,6 +4,7 @@
 //! image's position gives it. At most a few batches are under way at once, which bounds the memory, and what a batch
 //! holds does not depend on how many threads there are.
 
+mod device;
 mod order;
 mod queue;
 mod worker;
@@ -15,11 +16,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use self::device::Stage;
 pub use self::order::{Options, Order};
-use self::queue::Queue;
+use self::queue::{Loaded, Queue};
 use super::Skipped;
 use super::source::Source;
 use crate::augment::Transform;
+use crate::augment::evaluation::{Evaluation, OnDevice};
+use crate::ops::squares::Squares;
 
 /// Images that follow each other in the order of the pass.
 #[derive(Debug)]
@@ -54,6 +58,10 @@ pub struct Statistics {
     /// From the start to the last batch delivered.
     pub elapsed: Duration,
     pub workers: usize,
+    /// Of the images, those that a device decoded.
+    pub on_device: usize,
+    /// Time that the caller of `next` spent on the device's part, which is within `waited`.
+    pub device: Duration,
 }
 
 /// Buffers that wait to be used again.
@@ -69,6 +77,8 @@ pub struct Loader {
     pool: Arc<Pool>,
     started: Instant,
     statistics: Statistics,
+    /// What decodes the files that threads leave encoded.
+    stage: Option<Stage>,
 }
 
 impl Loader {
@@ -94,6 +104,7 @@ impl Loader {
             pool,
             started: Instant::now(),
             statistics: Statistics { workers, ..Statistics::default() },
+            stage: None,
         };
         for number in 0..workers {
             let (source, queue, order) = (loader.source.clone(), loader.queue.clone(), loader.order.clone());
@@ -104,6 +115,19 @@ impl Loader {
                 .with_context(|| format!("--workers {workers}: the system grants no more than {number} threads"))?;
             loader.threads.push(thread);
         }
+        Ok(loader)
+    }
+
+    /// Starts loading `source` through `transform`, with a device that makes `squares` of the usual kind of JPEG. What it
+    /// does not take is decoded here, so that the same images are left out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Loader::new`].
+    pub fn on_device(source: Arc<Source>, transform: Evaluation, squares: Squares, options: Options) -> Result<Self> {
+        let stage = Stage::new(transform, squares);
+        let mut loader = Self::new(source, OnDevice(transform), options)?;
+        loader.stage = Some(stage);
         Ok(loader)
     }
 
@@ -128,7 +152,12 @@ impl Iterator for Loader {
 
     fn next(&mut self) -> Option<Batch> {
         let asked = Instant::now();
-        let finished = self.queue.take()?;
+        let mut finished = self.queue.take()?;
+        if let Some(stage) = &mut self.stage {
+            let begun = Instant::now();
+            self.statistics.on_device += stage.run(&mut finished, self.queue.image_bytes());
+            self.statistics.device += begun.elapsed();
+        }
         self.statistics.waited += asked.elapsed();
         self.statistics.elapsed = self.started.elapsed();
         let mut batch = Batch {
@@ -146,7 +175,12 @@ impl Iterator for Loader {
             let position = finished.first + place;
             let index = self.order.sample(position);
             let sample = &self.source.samples()[index];
-            if let Err(reason) = outcome {
+            let reason = match outcome {
+                Ok(Loaded::Pixels) => None,
+                Ok(Loaded::Encoded(_)) => Some("no device has decoded it".to_owned()),
+                Err(reason) => Some(reason),
+            };
+            if let Some(reason) = reason {
                 batch.skipped.push(Skipped { path: sample.path.display().to_string(), reason });
                 continue;
             }

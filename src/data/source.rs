@@ -179,6 +179,30 @@ impl Source {
         image: &mut Rgb,
     ) -> Result<()> {
         self.read(index, &mut reader.bytes)?;
+        self.decode(reader, wanted, image)
+    }
+
+    /// Reads sample number `index` where it is a JPEG that [`Decoder::plain_jpeg`] knows, and returns its file, width and
+    /// height. Else `reader` holds what was read, for [`Source::decode`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::read`].
+    pub fn read_plain_jpeg(&self, index: usize, reader: &mut Reader) -> Result<Option<(Vec<u8>, usize, usize)>> {
+        self.read(index, &mut reader.bytes)?;
+        if matches!(self.storage, Storage::Cifar(_)) {
+            return Ok(None);
+        }
+        let size = reader.decoder.plain_jpeg(&reader.bytes);
+        Ok(size.map(|(width, height)| (std::mem::take(&mut reader.bytes), width, height)))
+    }
+
+    /// Decodes what `reader` has read last, as [`Source::load`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Decoder::decode`].
+    pub fn decode(&self, reader: &mut Reader, wanted: impl Fn(usize, usize) -> Region, image: &mut Rgb) -> Result<()> {
         match &self.storage {
             Storage::Files(_) | Storage::Tar { .. } => reader.decoder.decode(&reader.bytes, wanted, image),
             Storage::Cifar(_) => {

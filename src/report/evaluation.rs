@@ -77,6 +77,12 @@ pub struct Timing {
     pub bottleneck: &'static str,
     /// Threads of the loader.
     pub workers: usize,
+    /// What decodes JPEGs: `cpu`, or `gpu` for those that it takes.
+    pub decode: &'static str,
+    /// Images that the GPU decoded.
+    pub decoded_on_gpu: usize,
+    /// Wall time that their decoding and resizing there took, beside the threads' work.
+    pub gpu_decoding_seconds: f64,
 }
 
 /// An image that could not be read.
@@ -122,16 +128,36 @@ impl Timing {
             waiting_seconds: waited.as_secs_f64(),
             bottleneck: if loading > computing { "loading" } else { "computing" },
             workers,
+            decode: "cpu",
+            decoded_on_gpu: 0,
+            gpu_decoding_seconds: 0.0,
         }
     }
 
+    /// The same of a run in which the GPU decoded `images` images in `took`, while threads loaded the next ones.
+    pub fn with_gpu_decoding(self, images: usize, took: Duration) -> Self {
+        let decoding = took.as_secs_f64();
+        let loading = self.loading_seconds.max(decoding);
+        let bottleneck = if loading > self.computing_seconds { "loading" } else { "computing" };
+        Self { decode: "gpu", decoded_on_gpu: images, gpu_decoding_seconds: decoding, bottleneck, ..self }
+    }
+
     fn line(&self) -> String {
-        let Self { seconds, img_per_sec, loading_seconds, computing_seconds, waiting_seconds, bottleneck, workers } =
-            self;
+        let Self {
+            seconds, img_per_sec, loading_seconds, computing_seconds, waiting_seconds, bottleneck, workers, ..
+        } = self;
         let workers = count(*workers, "thread");
+        let on_gpu = match self.decode {
+            "gpu" => {
+                let images = count(self.decoded_on_gpu, "image");
+                format!(" and {:.2} s on the GPU ({images})", self.gpu_decoding_seconds)
+            }
+            _ => String::new(),
+        };
         format!(
             "{img_per_sec:.1} img/s in {seconds:.2} s; computing {computing_seconds:.2} s, loading beside it \
-             {loading_seconds:.2} s ({workers}), of which {waiting_seconds:.2} s were waited for; the slower is {bottleneck}"
+             {loading_seconds:.2} s ({workers}){on_gpu}, of which {waiting_seconds:.2} s were waited for; the slower is \
+             {bottleneck}"
         )
     }
 }
@@ -253,6 +279,19 @@ mod tests {
         let summary = report(true).summary();
         assert!(!summary.contains("final"), "{summary}");
         assert!(summary.ends_with("top-1 validation accuracy so far: 66.67 (3 of 4 images)\n"), "{summary}");
+    }
+
+    #[test]
+    fn the_bottleneck_is_what_takes_longest_of_all_three() {
+        let seconds = Duration::from_secs;
+        // Threads load for four seconds, the network computes for five.
+        let own = Timing::new(8, seconds(6), seconds(5), seconds(8), seconds(1), 2);
+        assert_eq!((own.bottleneck, own.decode), ("computing", "cpu"));
+        let on_gpu = own.with_gpu_decoding(7, seconds(6));
+        assert_eq!((on_gpu.bottleneck, on_gpu.decode, on_gpu.decoded_on_gpu), ("loading", "gpu", 7));
+        assert!(on_gpu.line().contains("4.00 s (2 threads) and 6.00 s on the GPU (7 images)"), "{}", on_gpu.line());
+        assert_eq!(own.with_gpu_decoding(7, seconds(2)).bottleneck, "computing");
+        assert_eq!(Timing::new(8, seconds(6), seconds(5), seconds(12), seconds(1), 2).bottleneck, "loading");
     }
 
     #[test]

@@ -41,6 +41,21 @@ pub struct Baseline {
 const MOST: usize = 64 << 20;
 
 impl Baseline {
+    /// Width and height of a picture that is decoded here and whose colours are the usual ones. Its scan is not looked
+    /// into.
+    pub fn plain(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
+        let (header, _) = self.prepare(bytes).filter(|(header, _)| header.colour != Colour::Rgb)?;
+        Some((header.width, header.height))
+    }
+
+    /// Reads everything but the scan's codes; what it says of each component is which tables it uses.
+    fn prepare<'a>(&mut self, bytes: &'a [u8]) -> Option<(Header<'a>, [usize; 3])> {
+        let header = markers::read(bytes).filter(|_| bytes.len() <= MOST)?;
+        self.stream.fill(header.data)?;
+        let numbers = self.prepare_tables(&header)?;
+        Some((header, numbers))
+    }
+
     /// Decodes the rectangle that `wanted` names for the picture's width and height into its place in `image`; what
     /// lies around it there has no meaning. None where the picture is for libjpeg-turbo.
     ///
@@ -48,9 +63,7 @@ impl Baseline {
     ///
     /// When the rectangle leaves the picture: the caller's mistake.
     pub fn decode(&mut self, bytes: &[u8], wanted: impl Fn(usize, usize) -> Region, image: &mut Rgb) -> Option<()> {
-        let header = markers::read(bytes).filter(|_| bytes.len() <= MOST)?;
-        self.stream.fill(header.data)?;
-        let numbers = self.prepare_tables(&header)?;
+        let (header, numbers) = self.prepare(bytes)?;
         let (width, height) = (header.width, header.height);
         let Region { left, top, width: columns, height: rows } = wanted(width, height);
         let (columns, rows) = (left..left + columns, top..top + rows);

@@ -6,12 +6,22 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::Pool;
+use crate::ops::squares::Encoded;
 
 /// Batches under way at once, at least: one at the caller's door, two being filled.
 const BATCHES: usize = 3;
 
-/// What became of an image.
-pub type Outcome = Result<(), String>;
+/// What became of an image, or why nothing.
+pub type Outcome = Result<Loaded, String>;
+
+/// An image that could be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// Its pixels are in their place.
+    Pixels,
+    /// Its file, for the device that decodes it.
+    Encoded(Box<Encoded>),
+}
 
 /// An image to load.
 pub struct Task {
@@ -25,7 +35,7 @@ pub struct Task {
 pub struct Finished {
     /// Position of its first image.
     pub first: usize,
-    /// `[outcomes, image_bytes]`; meaningless where the outcome is a failure.
+    /// `[outcomes, image_bytes]`; meaningless where the outcome is not pixels.
     pub pixels: Vec<u8>,
     pub outcomes: Vec<Outcome>,
 }
@@ -145,14 +155,14 @@ impl Queue {
     fn assembly(&self, images: usize) -> Arc<Mutex<Assembly>> {
         let mut pixels = locked(&self.pool).pop().unwrap_or_default();
         pixels.resize(images * self.image_bytes, 0);
-        Arc::new(Mutex::new(Assembly { pixels, outcomes: vec![None; images], missing: images }))
+        Arc::new(Mutex::new(Assembly { pixels, outcomes: (0..images).map(|_| None).collect(), missing: images }))
     }
 
     /// For a thread: what became of its image, whose bytes are `pixels`, and how long that took.
     pub fn deliver(&self, task: Task, pixels: &[u8], outcome: Outcome, took: Duration) {
         let complete = {
             let mut batch = locked(&task.batch);
-            if outcome.is_ok() {
+            if outcome == Ok(Loaded::Pixels) {
                 batch.pixels[task.place * self.image_bytes..][..self.image_bytes].copy_from_slice(pixels);
             }
             batch.outcomes[task.place] = Some(outcome);

@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::order::Order;
-use super::queue::Queue;
+use super::queue::{Loaded, Queue};
 use crate::augment::{Place, Rgb, Transform};
 use crate::data::source::{Reader, Source};
+use crate::ops::squares::Encoded;
 
 /// Room that is used again for every image.
 #[derive(Default)]
@@ -39,14 +40,22 @@ pub fn run<T: Transform>(source: &Source, order: &Order, transform: &T, queue: &
 }
 
 impl<Room> Desk<Room> {
-    fn load(&mut self, source: &Source, transform: &impl Transform<Room = Room>, place: Place) -> Result<()> {
+    fn load(&mut self, source: &Source, transform: &impl Transform<Room = Room>, place: Place) -> Result<Loaded> {
         let wanted = |width, height| transform.region(width, height, place);
-        source.load(place.sample, wanted, &mut self.reader, &mut self.image)?;
+        match transform.on_device() {
+            None => source.load(place.sample, wanted, &mut self.reader, &mut self.image)?,
+            Some(planned) => {
+                if let Some((bytes, width, height)) = source.read_plain_jpeg(place.sample, &mut self.reader)? {
+                    return Ok(Loaded::Encoded(Box::new(Encoded { bytes, plan: planned.plan(width, height) })));
+                }
+                source.decode(&mut self.reader, wanted, &mut self.image)?;
+            }
+        }
         transform.apply(&self.image, place, &mut self.room, &mut self.pixels);
         self.reader.shrink(KEPT);
         if self.image.pixels.capacity() > KEPT {
             self.image.pixels = Vec::new();
         }
-        Ok(())
+        Ok(Loaded::Pixels)
     }
 }

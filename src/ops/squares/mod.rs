@@ -4,6 +4,7 @@ mod load;
 mod plan;
 mod room;
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -123,6 +124,12 @@ impl Squares {
         self.machine.write(&region, &bytes)?;
         let [first, second, taps] = spans.map(|(start, length)| region.part(start, length));
         Ok([first?, second?, taps?])
+    }
+}
+
+impl fmt::Debug for Squares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Squares").field("decoder", &format_args!("{}", self.decoder)).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,17 @@
+//! `--decode gpu` without a GPU: the loader's device part whole, with kernels compiled for the host and a library that
+//! stands in for nvJPEG. That decodes exactly, so that what comes out must be what the processor loads.
+
+#[path = "../kernels/host.rs"]
+mod host;
+mod library;
+mod loading;
+mod plain;
+#[path = "../common/random.rs"]
+mod random;
+mod stand_in;
+
+use std::path::PathBuf;
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocessing")
+}

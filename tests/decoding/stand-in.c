@@ -1,0 +1,126 @@
+/* Stands in for nvJPEG in the tests: its functions, checked for being called as its header says, over decoders that the
+ * test brings. */
+#include <stdlib.h>
+
+enum { SUCCESS = 0, INVALID_PARAMETER = 2, ARCH_MISMATCH = 7, RGB_INTERLEAVED = 5, HARDWARE = 3 };
+
+typedef struct {
+    unsigned char *channel[4];
+    size_t pitch[4];
+} Image;
+
+typedef struct {
+    int backend;
+} Handle;
+
+typedef struct {
+    Handle *handle;
+    int batch;
+} State;
+
+typedef struct {
+    const unsigned char *bytes;
+    size_t length;
+} Parser;
+
+/* The test's. */
+struct {
+    int (*size)(const unsigned char *bytes, size_t length, int *width, int *height);
+    int (*is_for_hardware)(const unsigned char *bytes, size_t length);
+    int (*decode)(const unsigned char *bytes, size_t length, unsigned char *out, size_t pitch);
+    int has_hardware;
+} stand_in;
+
+/* What was done: files in batches by each backend, files one by one, and parts that are still alive. */
+int by_hardware, by_cores, alone, alive;
+
+int nvjpegGetProperty(int type, int *value) {
+    *value = type == 0 ? VERSION : type;
+    return SUCCESS;
+}
+
+int nvjpegCreateEx(int backend, void *device, void *pinned, unsigned flags, Handle **handle) {
+    if (device || pinned || flags != 32) return INVALID_PARAMETER;
+    if (backend == HARDWARE && !stand_in.has_hardware) return ARCH_MISMATCH;
+    *handle = calloc(1, sizeof(Handle));
+    (*handle)->backend = backend;
+    alive++;
+    return SUCCESS;
+}
+
+int nvjpegJpegStateCreate(Handle *handle, State **state) {
+    *state = calloc(1, sizeof(State));
+    (*state)->handle = handle;
+    alive++;
+    return SUCCESS;
+}
+
+int nvjpegJpegStreamCreate(Handle *handle, Parser **parser) {
+    *parser = calloc(1, sizeof(Parser));
+    alive++;
+    return SUCCESS;
+}
+
+static int end(void *part) {
+    free(part);
+    alive--;
+    return SUCCESS;
+}
+
+int nvjpegDestroy(Handle *handle) { return end(handle); }
+int nvjpegJpegStateDestroy(State *state) { return end(state); }
+int nvjpegJpegStreamDestroy(Parser *parser) { return end(parser); }
+
+int nvjpegJpegStreamParseHeader(Handle *handle, const unsigned char *bytes, size_t length, Parser *parser) {
+    parser->bytes = bytes;
+    parser->length = length;
+    return SUCCESS;
+}
+
+int nvjpegDecodeBatchedSupported(Handle *handle, Parser *parser, int *unsupported) {
+    if (handle->backend != HARDWARE || !parser->bytes) return INVALID_PARAMETER;
+    *unsupported = !stand_in.is_for_hardware(parser->bytes, parser->length);
+    return SUCCESS;
+}
+
+int nvjpegGetImageInfo(Handle *handle, const unsigned char *bytes, size_t length, int *components, int *sampling,
+                       int *widths, int *heights) {
+    *components = 3;
+    *sampling = 2;
+    return stand_in.size(bytes, length, widths, heights);
+}
+
+int nvjpegDecodeBatchedInitialize(Handle *handle, State *state, int batch, int threads, int format) {
+    if (state->handle != handle || batch < 1 || threads < 1 || format != RGB_INTERLEAVED) return INVALID_PARAMETER;
+    state->batch = batch;
+    return SUCCESS;
+}
+
+static int decode_one(const unsigned char *bytes, size_t length, const Image *image) {
+    int width, height, status = stand_in.size(bytes, length, &width, &height);
+    if (status) return status;
+    if (!image->channel[0] || image->channel[1] || image->pitch[0] != (size_t)width * 3) return INVALID_PARAMETER;
+    return stand_in.decode(bytes, length, image->channel[0], image->pitch[0]);
+}
+
+int nvjpegDecodeBatched(Handle *handle, State *state, const unsigned char *const *files, const size_t *lengths,
+                        Image *images, void *stream) {
+    if (state->handle != handle || !state->batch) return INVALID_PARAMETER;
+    int batch = state->batch, status;
+    for (int at = 0; at < batch; at++) {
+        /* As nvJPEG does: the whole batch is lost, and must be begun anew. */
+        state->batch = 0;
+        if ((status = decode_one(files[at], lengths[at], &images[at]))) return status;
+    }
+    state->batch = batch;
+    *(handle->backend == HARDWARE ? &by_hardware : &by_cores) += batch;
+    return SUCCESS;
+}
+
+int nvjpegDecode(Handle *handle, State *state, const unsigned char *bytes, size_t length, int format, Image *image,
+                 void *stream) {
+    if (handle->backend == HARDWARE || state->handle != handle || format != RGB_INTERLEAVED) return INVALID_PARAMETER;
+    int status = decode_one(bytes, length, image);
+    alone += status == SUCCESS;
+    return status;
+}
