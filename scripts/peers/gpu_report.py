@@ -34,7 +34,7 @@ LONGEST = 420
 
 def steps() -> list[tuple[str, list[str]]]:
     """Each step's name and command."""
-    rows = [("device tests", [str(TESTS), "--test-threads=1"])]
+    rows = [("device tests", [str(TESTS), "--test-threads=1", "--show-output"])]
     for model, side, batches in SUBJECTS:
         for batch in batches:
             case = f"{model} at {side}, batch {batch}"
@@ -72,7 +72,11 @@ def run(command: list[str]) -> dict:
         results = re.findall(r"^test (\S+) \.\.\. (\w+)", done.stdout, re.MULTILINE)
         failed = [name for name, result in results if result != "ok"]
         skipped = "skipped" in done.stdout + done.stderr
-        return {"tests": len(results), "not_ok": failed, "skipped": skipped, "said": said if failed else ""}
+        # What a test measures it says in a line: figure, its name, JSON.
+        figures = re.findall(r"^figure (\S+) (\{.*\})$", done.stdout, re.MULTILINE)
+        measured = {"figures": {name: json.loads(figure) for name, figure in figures}} if figures else {}
+        tests = {"tests": len(results), "not_ok": failed, "skipped": skipped, "said": said if failed else ""}
+        return tests | measured
     try:
         result = json.loads(done.stdout[done.stdout.index("{") :])
     except ValueError:

@@ -12,6 +12,7 @@ mod steps;
 mod summary;
 mod table;
 mod tensorboard;
+mod timing;
 mod training_progress;
 
 use std::io::{self, Write};
@@ -20,7 +21,7 @@ use anyhow::{Context, Result};
 
 pub use curves::curves;
 pub use date::utc;
-pub use evaluation::{EvaluationReport, SkippedImage, Timing};
+pub use evaluation::{EvaluationReport, SkippedImage};
 pub use predictions::Predictions;
 pub use progress::Progress;
 pub use run_folder::RunFolder;
@@ -29,6 +30,7 @@ pub use steps::{StepRow, Steps};
 pub use summary::{Summary, SummaryRow};
 pub use table::{Record, Table};
 pub use tensorboard::EventFile;
+pub use timing::Timing;
 pub use training_progress::{TrainingProgress, UpdateFigures};
 
 /// Writes results to the standard output. A reader that has gone (`| head`) is no error: it has seen what it wanted.

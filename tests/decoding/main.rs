@@ -1,10 +1,12 @@
 //! `--decode gpu` without a GPU: the loader's device part whole, with kernels compiled for the host and a library that
 //! stands in for nvJPEG. That decodes exactly, so that what comes out must be what the processor loads.
 
+mod deviation;
 #[path = "../kernels/host.rs"]
 mod host;
 mod library;
 mod loading;
+mod measuring;
 mod plain;
 #[path = "../common/random.rs"]
 mod random;

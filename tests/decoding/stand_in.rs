@@ -125,8 +125,13 @@ impl Machine for Processor {
         Ok(())
     }
 
-    fn read(&self, region: &Region) -> anyhow::Result<Vec<u8>> {
-        Ok(host::read(region))
+    fn read(&self, region: &Region, bytes: &mut [u8]) -> anyhow::Result<()> {
+        bytes.copy_from_slice(&host::read(&region.part(0, bytes.len())?));
+        Ok(())
+    }
+
+    fn synchronize(&self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn launch(&self, launch: &Launch) -> anyhow::Result<()> {

@@ -11,6 +11,9 @@ mod batch_norm;
 mod compare;
 #[path = "../kernels/conv2d.rs"]
 mod conv2d;
+mod decoding;
+#[path = "../decoding/deviation.rs"]
+mod deviation;
 #[path = "../kernels/filters.rs"]
 mod filters;
 #[path = "../common/formula.rs"]

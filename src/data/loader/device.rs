@@ -43,10 +43,10 @@ impl Stage {
                 other => *outcome = other,
             }
         }
-        let (squares, made) = self.make(&files, image_bytes);
-        for ((&(place, _), square), _) in files.iter().zip(squares.chunks(image_bytes)).zip(&made).filter(|of| *of.1) {
-            finished.pixels[place * image_bytes..][..image_bytes].copy_from_slice(square);
+        if files.is_empty() {
+            return 0;
         }
+        let made = self.make(&files, &mut finished.pixels, image_bytes);
         let decode_here = |desk: &mut Desk, ((place, file), _): (&(usize, Encoded), _)| {
             (*place, desk.square(&file.bytes, &self.transform, image_bytes))
         };
@@ -61,11 +61,10 @@ impl Stage {
         files.len() - refused.len()
     }
 
-    /// The device's squares, and which of them there are.
-    fn make(&mut self, files: &[(usize, Encoded)], image_bytes: usize) -> (Vec<u8>, Vec<bool>) {
+    /// Has the device make squares and puts them into their places of `pixels`; of which files it did.
+    fn make(&mut self, files: &[(usize, Encoded)], pixels: &mut [u8], image_bytes: usize) -> Vec<bool> {
         if let Some(squares) = &mut self.squares {
-            let files: Vec<&Encoded> = files.iter().map(|(_, file)| file).collect();
-            match squares.make(&files, image_bytes) {
+            match make(squares, files, pixels, image_bytes) {
                 Ok(made) => return made,
                 Err(error) => {
                     tracing::warn!("the GPU decodes no more, from here on the processor does: {error:#}");
@@ -73,8 +72,19 @@ impl Stage {
                 }
             }
         }
-        (Vec::new(), vec![false; files.len()])
+        vec![false; files.len()]
     }
+}
+
+fn make(squares: &mut Squares, files: &[(usize, Encoded)], pixels: &mut [u8], image_bytes: usize) -> Result<Vec<bool>> {
+    let batch = squares.make(files, pixels.len() / image_bytes, image_bytes)?;
+    let places: Vec<usize> = files.iter().zip(&batch.made).filter(|(_, made)| **made).map(|(file, _)| file.0).collect();
+    // Neighbours come together: there is seldom another kind of file between them.
+    for run in places.chunk_by(|place, next| place + 1 == *next) {
+        let run = run[0]..run[0] + run.len();
+        squares.fetch(&batch, run.clone(), &mut pixels[run.start * image_bytes..run.end * image_bytes])?;
+    }
+    Ok(batch.made)
 }
 
 impl Desk {

@@ -84,12 +84,18 @@ impl Device {
     /// Copies a region's bytes out, after everything launched so far.
     pub fn read(&self, region: &Region) -> Result<Vec<u8>> {
         let mut bytes = vec![0; region.bytes()];
+        self.read_into(region, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Copies a region's first bytes out, as many as there is room for, after everything launched so far.
+    pub fn read_into(&self, region: &Region, bytes: &mut [u8]) -> Result<()> {
+        let region = region.part(0, bytes.len())?;
         self.context.bind_to_thread()?;
         // SAFETY: there is a byte for each of the region's, and both live until the copy has run, for which this waits.
-        unsafe { memcpy_dtoh_async(&mut bytes, region.address(), self.stream.cu_stream()) }
+        unsafe { memcpy_dtoh_async(bytes, region.address(), self.stream.cu_stream()) }
             .context("cannot copy from the GPU")?;
-        self.synchronize()?;
-        Ok(bytes)
+        self.synchronize()
     }
 
     /// Copies a region into the start of another, in the stream's order, and returns before that has run.

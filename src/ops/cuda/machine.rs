@@ -21,17 +21,23 @@ pub trait Machine: Send + Sync {
     /// What the device says.
     fn write(&self, region: &Region, bytes: &[u8]) -> Result<()>;
 
-    /// Copies a region's bytes out, after everything launched so far.
+    /// Copies a region's first bytes out, as many as there is room for, after everything launched so far.
     ///
     /// # Errors
     /// What the device says, of an earlier launch too.
-    fn read(&self, region: &Region) -> Result<Vec<u8>>;
+    fn read(&self, region: &Region, bytes: &mut [u8]) -> Result<()>;
 
     /// Puts a launch into the stream, and returns before it has run.
     ///
     /// # Errors
     /// Names the op and its shape.
     fn launch(&self, launch: &Launch) -> Result<()>;
+
+    /// Waits until everything launched so far has run.
+    ///
+    /// # Errors
+    /// What the device says of it.
+    fn synchronize(&self) -> Result<()>;
 
     /// Makes the device that of this thread, for a library of NVIDIA's, and says in which stream it is to work.
     ///
@@ -51,12 +57,16 @@ impl Machine for super::Device {
         self.write(region, bytes)
     }
 
-    fn read(&self, region: &Region) -> Result<Vec<u8>> {
-        self.read(region)
+    fn read(&self, region: &Region, bytes: &mut [u8]) -> Result<()> {
+        self.read_into(region, bytes)
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         self.launch(launch)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.synchronize()
     }
 
     fn enter(&self) -> Result<*mut c_void> {

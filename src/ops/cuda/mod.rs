@@ -22,8 +22,8 @@ mod element;
 mod graph;
 mod launch;
 pub mod linear;
-pub mod max_pool;
 mod machine;
+pub mod max_pool;
 #[cfg(feature = "cuda")]
 mod memory;
 #[cfg(feature = "cuda")]
@@ -31,8 +31,8 @@ mod modules;
 pub mod normalize;
 pub mod optimizer;
 pub mod pool;
-pub mod softmax_terms;
 pub mod resize;
+pub mod softmax_terms;
 pub mod squeeze_excite;
 pub mod subsample;
 pub mod training;

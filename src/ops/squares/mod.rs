@@ -5,9 +5,10 @@ mod plan;
 mod room;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 pub use self::load::load;
 pub use self::plan::{Pass, SquarePlan};
@@ -40,7 +41,15 @@ pub struct Squares {
     squares: Room,
 }
 
-/// A part of a batch: places of the files, and where their pictures begin.
+/// A batch of squares on the device, until the next one is made.
+pub struct Batch {
+    squares: Region,
+    square_bytes: usize,
+    /// Of each file, whether there is its square: what nvJPEG does not take, or is too large, is left to the caller.
+    pub made: Vec<bool>,
+}
+
+/// A part of a batch: which of its files, and where their pictures begin.
 type Part = Vec<(usize, usize)>;
 
 impl Squares {
@@ -54,50 +63,51 @@ impl Squares {
         &self.decoder
     }
 
-    /// The squares of the files, one after the other, each of `square_bytes`, and which of them there are: what nvJPEG
-    /// does not take, or is too large, is left to the caller.
+    /// Makes the squares of files, each in its place among `places` squares of `square_bytes`. Returns when they are
+    /// there.
     ///
     /// # Errors
     /// Where it is not the files that are at fault.
-    pub fn make(&mut self, files: &[&Encoded], square_bytes: usize) -> Result<(Vec<u8>, Vec<bool>)> {
-        let mut made = vec![false; files.len()];
-        if files.is_empty() {
-            return Ok((Vec::new(), made));
-        }
-        let squares = self.squares.of(&*self.machine, files.len() * square_bytes)?;
+    pub fn make(&mut self, files: &[(usize, Encoded)], places: usize, square_bytes: usize) -> Result<Batch> {
+        let squares = self.squares.of(&*self.machine, places * square_bytes)?;
+        let mut batch = Batch { squares, square_bytes, made: vec![false; files.len()] };
         for part in parts(files) {
-            self.make_part(files, &part, &squares, square_bytes, &mut made)?;
+            self.make_part(files, &part, &mut batch)?;
         }
-        // This waits, so that the files are no longer used either.
-        let bytes = self.machine.read(&squares)?;
-        Ok((bytes, made))
+        // The files are read until then.
+        self.machine.synchronize()?;
+        Ok(batch)
     }
 
-    fn make_part(
-        &mut self,
-        files: &[&Encoded],
-        part: &Part,
-        squares: &Region,
-        square_bytes: usize,
-        made: &mut [bool],
-    ) -> Result<()> {
+    /// Copies the squares in `places` out.
+    ///
+    /// # Errors
+    /// Places that the batch does not have, and what the device says.
+    pub fn fetch(&self, batch: &Batch, places: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let Batch { squares, square_bytes, .. } = batch;
+        let bytes = places.len() * square_bytes;
+        ensure!(bytes == out.len(), "{} bytes for {} squares of {square_bytes}", out.len(), places.len());
+        self.machine.read(&squares.part(places.start * square_bytes, bytes)?, out)
+    }
+
+    fn make_part(&mut self, files: &[(usize, Encoded)], part: &Part, batch: &mut Batch) -> Result<()> {
         let machine = &*self.machine;
-        let bytes = part.last().map_or(0, |&(at, start)| start + files[at].plan.picture_bytes());
+        let bytes = part.last().map_or(0, |&(at, start)| start + files[at].1.plan.picture_bytes());
         let pictures = self.pictures.of(machine, bytes)?;
         let decode = |&(at, start): &(usize, usize)| {
-            let Encoded { bytes, plan } = files[at];
+            let Encoded { bytes, plan } = &files[at].1;
             Picture::new(bytes, [plan.width, plan.height], pictures.part(start, plan.picture_bytes())?)
         };
         let decoded = self.decoder.decode(&part.iter().map(decode).collect::<Result<Vec<_>>>()?, machine)?;
 
         let (mut jobs, mut taps, mut left_between) = ([Vec::new(), Vec::new()], Vec::new(), 0);
         for (&(at, start), _) in part.iter().zip(decoded).filter(|(_, decoded)| *decoded) {
-            let plan = &files[at].plan;
-            let [first, second] = plan.jobs([start, left_between, at * square_bytes], &mut taps);
+            let (place, Encoded { plan, .. }) = &files[at];
+            let [first, second] = plan.jobs([start, left_between, place * batch.square_bytes], &mut taps);
             left_between += plan.between_bytes();
             jobs[0].push(first);
             jobs[1].push(second);
-            made[at] = true;
+            batch.made[at] = true;
         }
         if jobs[0].is_empty() {
             return Ok(());
@@ -106,7 +116,7 @@ impl Squares {
         let [first, second, taps_at] = self.upload(&jobs, &taps)?;
         let machine = &*self.machine;
         machine.launch(&resize::pass(&jobs[0], &first, &taps, &taps_at, &pictures, &between)?)?;
-        machine.launch(&resize::pass(&jobs[1], &second, &taps, &taps_at, &between, squares)?)
+        machine.launch(&resize::pass(&jobs[1], &second, &taps, &taps_at, &between, &batch.squares)?)
     }
 
     /// Brings the jobs of both passes and their taps to the device, in one copy.
@@ -134,10 +144,10 @@ impl fmt::Debug for Squares {
 }
 
 /// Splits a batch into parts that fit [`MOST_BYTES`]; a picture that does not fit alone is in none.
-fn parts(files: &[&Encoded]) -> Vec<Part> {
+fn parts(files: &[(usize, Encoded)]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut used = usize::MAX;
-    for (at, file) in files.iter().enumerate() {
+    for (at, (_, file)) in files.iter().enumerate() {
         let bytes = file.plan.picture_bytes().next_multiple_of(PICTURE_ALIGNMENT);
         if bytes > MOST_BYTES {
             continue;
@@ -159,22 +169,22 @@ fn parts(files: &[&Encoded]) -> Vec<Part> {
 mod tests {
     use super::*;
 
-    fn file(width: usize, height: usize) -> Encoded {
+    fn file(width: usize, height: usize) -> (usize, Encoded) {
         let nothing = || Pass::new(false, std::iter::empty(), [0, 0]);
         let (first, second) = (nothing(), nothing());
         let plan = SquarePlan { width, height, left: 0, top: 0, first, second, side: 1, inset: [0; 2] };
-        Encoded { bytes: Vec::new(), plan }
+        (0, Encoded { bytes: Vec::new(), plan })
     }
 
     fn split(sizes: &[(usize, usize)]) -> Vec<Vec<usize>> {
-        let files: Vec<Encoded> = sizes.iter().map(|&(width, height)| file(width, height)).collect();
-        let parts = parts(&files.iter().collect::<Vec<_>>());
+        let files: Vec<_> = sizes.iter().map(|&(width, height)| file(width, height)).collect();
+        let parts = parts(&files);
         for part in &parts {
             for (&(at, start), &(_, next)) in part.iter().zip(&part[1..]) {
-                assert!(start + files[at].plan.picture_bytes() <= next);
+                assert!(start + files[at].1.plan.picture_bytes() <= next);
             }
             let &(at, start) = part.last().unwrap();
-            assert!(start + files[at].plan.picture_bytes() <= MOST_BYTES);
+            assert!(start + files[at].1.plan.picture_bytes() <= MOST_BYTES);
         }
         parts.iter().map(|part| part.iter().map(|(at, _)| *at).collect()).collect()
     }
