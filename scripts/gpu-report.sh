@@ -16,6 +16,11 @@ if [ "${1:-}" = --prepare ]; then
     tests=$(scripts/build-cuda.sh test --test device --no-run --message-format=json |
         sed -n 's/.*"name":"device".*"executable":"\([^"]*\)".*/\1/p')
     mkdir -p target/gpu
+    # PyTorch does not bring nvJPEG; a toolkit does, and where there is none its compiler was installed here.
+    pip="${CARGO_TARGET_DIR:-target}/cuda-toolkit/bin/pip"
+    if [ -x "$pip" ] && [ ! -e target/gpu/nvjpeg ]; then
+        "$pip" install --quiet --disable-pip-version-check --no-deps --target target/gpu/nvjpeg nvidia-nvjpeg==13.0.4.44
+    fi
     strip -o target/gpu/tresnet "$release/tresnet"
     strip -o target/gpu/device-tests "$tests"
     ls -l target/gpu

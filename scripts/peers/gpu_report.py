@@ -8,6 +8,7 @@ worth most, for a machine that may be taken away.
 import argparse
 import datetime
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROGRAM, TESTS = ROOT / "target/gpu/tresnet", ROOT / "target/gpu/device-tests"
+# What scripts/gpu-report.sh --prepare put there, behind what the machine names itself.
+LIBRARIES = [os.environ.get("LD_LIBRARY_PATH", ""), str(ROOT / "target/gpu/nvjpeg/nvidia/cu13/lib")]
+ENVIRONMENT = os.environ | {"LD_LIBRARY_PATH": ":".join(filter(None, LIBRARIES))}
 PEER = Path(__file__).with_name("gpu_peer.py")
 # Network, side of the input, batches.
 SUBJECTS = [
@@ -64,7 +68,7 @@ def steps() -> list[tuple[str, list[str]]]:
 def run(command: list[str]) -> dict:
     """What a step came to: its JSON, its tests' result, or how it failed."""
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
+        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LONGEST)
     except subprocess.TimeoutExpired:
         return {"failed": f"no end after {LONGEST} s"}
     said = (done.stdout + done.stderr)[-2000:]
