@@ -54,15 +54,7 @@ pub fn time(
         let images = batch()?;
         Ok(images as f64 / started.elapsed().as_secs_f64().max(f64::MIN_POSITIVE))
     };
-    let mut last = f64::INFINITY;
-    for done in 1..=warmup * PATIENCE {
-        let now = speed()?;
-        let alike = now.max(last) <= ALIKE * now.min(last);
-        if interrupted() || (done >= warmup && alike) {
-            break;
-        }
-        last = now;
-    }
+    warm_up(warmup, &interrupted, &mut speed)?;
     let mut speeds = Vec::with_capacity(iters);
     while speeds.len() < iters {
         speeds.push(speed()?);
@@ -73,10 +65,27 @@ pub fn time(
     Ok(speeds)
 }
 
+/// Runs `speed` at least `least` times, until it gives two alike in a row.
+fn warm_up(least: usize, interrupted: &impl Fn() -> bool, speed: &mut impl FnMut() -> Result<f64>) -> Result<()> {
+    let mut last = f64::INFINITY;
+    for done in 1..=least * PATIENCE {
+        let now = speed()?;
+        let alike = now.max(last) <= ALIKE * now.min(last);
+        if interrupted() || (done >= least && alike) {
+            break;
+        }
+        last = now;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::cell::Cell;
+
+    use anyhow::Context;
+
+    use super::*;
 
     #[test]
     fn the_median_stands_between_the_extremes() {
@@ -87,17 +96,15 @@ mod tests {
 
     #[test]
     fn warming_up_goes_on_until_two_batches_are_alike() {
-        let runs = Cell::new(0);
-        // 40, 10, 40, 10 and from there 20 ms: unlike, unlike, unlike, unlike, alike.
-        let batch = || {
-            let millis = [40, 10, 40, 10].get(runs.get()).copied().unwrap_or(20);
-            runs.set(runs.get() + 1);
-            std::thread::sleep(std::time::Duration::from_millis(millis));
-            Ok(1)
+        let runs = |least, speeds: &[f64]| {
+            let mut left = speeds.iter();
+            warm_up(least, &|| false, &mut || left.next().copied().context("asked for more")).unwrap();
+            speeds.len() - left.len()
         };
-        let speeds = time(2, 3, || false, batch).unwrap();
-        assert_eq!(speeds.len(), 3);
-        assert!((9..=13).contains(&runs.get()), "{}", runs.get());
+        assert_eq!(runs(2, &[25.0, 100.0, 25.0, 100.0, 50.0, 52.0, 52.0]), 6);
+        assert_eq!(runs(3, &[50.0, 50.0, 50.0, 50.0]), 3, "no fewer than asked for");
+        assert_eq!(runs(1, &[10.0, 20.0, 10.0, 20.0, 10.0, 20.0]), 5, "not for ever");
+        assert_eq!(runs(0, &[10.0]), 0);
     }
 
     #[test]
