@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The paper's table on this machine: speeds in evaluation and training, the largest training batch within 16 GiB, and the
-# plot of accuracy against speed, with the paper's own V100 figures beside. About nine minutes on two free cores, five of
-# them for one step of each network with a batch that fills the memory.
+# plot of accuracy against speed, with the paper's own V100 figures beside. About a quarter of an hour on two free cores, most of
+# it for one step of each network with a batch that fills the memory.
 #   [MODELS=NAMES] scripts/bench-table.sh [NAME [FLAGS OF tresnet bench]]     writes bench/results/NAME.json, .md and .svg
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
