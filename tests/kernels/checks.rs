@@ -24,6 +24,7 @@ macro_rules! every_check {
             loss:
                 a_batchs_verdicts_are_those_of_metrics,
                 losses_and_gradients_are_those_of_training,
+                binary_losses_and_gradients_are_those_of_training,
                 an_image_that_is_not_finite_spoils_its_own_loss_and_gradient,
                 counts_are_those_of_an_evaluation,
                 the_best_classes_come_in_the_order_of_metrics;

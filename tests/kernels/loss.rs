@@ -1,10 +1,12 @@
 //! Cross-entropy against the room `loss` in training and `metrics` in evaluation; ranks and the best classes.
 
-use tresnet::loss::{Criterion, Targets as CpuTargets, mixed_targets};
+use tresnet::loss::{BinaryCrossEntropy, Criterion, Targets as CpuTargets, mixed_targets};
 use tresnet::metrics::{Counts, ScoreKind, Verdict};
 use tresnet::ops::Verdicts;
 use tresnet::ops::cuda::Element;
 use tresnet::ops::cuda::cross_entropy::{Gradient, Outcome, TOTALS, Targets, count_losses, cross_entropy, top_k};
+use tresnet::ops::cuda::training::binary_cross_entropy;
+use tresnet::ops::training::LossRule;
 
 use crate::compare::{assert_within, values};
 use crate::memory::{Memory, run};
@@ -67,6 +69,52 @@ pub fn losses_and_gradients_are_those_of_training() {
             assert_within(&what, &[mean], &[expected.value as f32], 1e-5);
             let scaled: Vec<f32> = expected.gradient.iter().map(|g| g * scale.unwrap_or(1.0)).collect();
             assert_within(&what, &out.read_floats(), &scaled, 1e-5);
+        }
+    }
+}
+
+pub fn binary_losses_and_gradients_are_those_of_training() {
+    let plain = BinaryCrossEntropy { smoothing: 0.1, ..BinaryCrossEntropy::default() };
+    let strict = BinaryCrossEntropy { threshold: Some(0.2), sum: true, positive_weight: Some(3.0), ..plain };
+    for ([batch, classes], scale) in SIZES.into_iter().zip([1.0f32, 1024.0, 4.0, 0.5, 1.0]) {
+        let labels = labels(batch, classes);
+        let partners: Vec<usize> = labels.iter().rev().copied().collect();
+        let soft = mixed_targets(&labels, &partners, &vec![0.3; batch], classes, 0.1).unwrap();
+        let (classes_there, soft_there) = (as_ints(&labels), Memory::floats(&soft));
+        for own in [plain, strict] {
+            let rule = LossRule::Binary {
+                smoothing: own.smoothing as f32,
+                threshold: own.threshold.map(|threshold| threshold as f32),
+                sum: own.sum,
+                positive_weight: own.positive_weight.unwrap_or(1.0) as f32,
+            };
+            for (on_cpu, targets) in [
+                (CpuTargets::Classes(&labels), (&*classes_there, true)),
+                (CpuTargets::Soft(&soft), (&*soft_there, false)),
+            ] {
+                let mut logits = logits(batch, classes);
+                let expected = Criterion::Binary(own).loss(&logits, classes, on_cpu).unwrap();
+                let run_on = |logits: &[f32]| {
+                    let [losses, finite] = [0; 2].map(|_| Memory::fresh(batch * 4));
+                    let (gradient, scale) = (Memory::fresh(batch * classes * 4), Memory::floats(&[scale]));
+                    let results = [&*losses, &*finite, &*gradient];
+                    let logits = Memory::floats(logits);
+                    run(binary_cross_entropy([batch, classes], &logits, targets, rule, &scale, results));
+                    (losses.read_floats(), finite.read_ints(), gradient.read_floats())
+                };
+                let what = format!("[{batch}, {classes}] with {own:?}");
+                let (losses, finite, gradient) = run_on(&logits);
+                let mean = losses.iter().sum::<f32>() / batch as f32;
+                assert_within(&what, &[mean], &[expected.value as f32], 1e-5);
+                let scaled: Vec<f32> = expected.gradient.iter().map(|g| g * scale).collect();
+                assert_within(&what, &gradient, &scaled, 1e-5);
+                assert!(finite.iter().all(|&finite| finite == 1), "{what}");
+                logits[classes] = f32::NAN;
+                let (losses, finite, gradient) = run_on(&logits);
+                let spoilt = |image: usize| gradient[image * classes..][..classes].iter().all(|g| g.is_nan());
+                assert!(losses[1].is_nan() && finite[1] == 0 && spoilt(1), "{what}");
+                assert!(losses[0].is_finite() && finite[0] == 1 && !spoilt(0), "{what}");
+            }
         }
     }
 }
