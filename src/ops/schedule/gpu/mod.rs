@@ -4,19 +4,19 @@
 mod actions;
 pub(in crate::ops) mod convolution;
 mod judging;
+pub(in crate::ops) mod opening;
 mod session;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use self::convolution::Convolutions;
+use self::opening::open;
 use self::session::Session;
 use super::{Constant, Loaded, Memory, Parameters, Run, Schedule};
 use crate::ops::cuda::{Arena, Device, Element, Region};
 use crate::ops::cudnn::Library;
-use crate::runtime::cuda::probe;
-use crate::runtime::libraries::Surroundings;
 
 /// A GPU with a network's constants.
 pub struct Gpu {
@@ -35,14 +35,7 @@ pub struct Gpu {
 impl Gpu {
     /// Opens the device and its libraries and uploads the parameters.
     pub fn new(number: usize, parameters: &Parameters) -> Result<Self> {
-        let found = probe(&Surroundings::of_process()).map_err(|absence| anyhow!("cuda:{number}: {absence}"))?;
-        let device = Arc::new(Device::new(&found, number)?);
-        let folder = found.libraries.as_ref().ok().and_then(|libraries| libraries.cudnn.parent());
-        let cudnn = folder.map(|folder| Library::open(Some(folder))).transpose();
-        let cudnn = cudnn.unwrap_or_else(|error| {
-            tracing::warn!("convolutions will be slow: {error:#}");
-            None
-        });
+        let (device, cudnn) = open(number)?;
         let element = parameters.element;
         let mut uploads: Vec<Vec<u8>> = parameters.constants.iter().map(|constant| bytes(constant, element)).collect();
         let count = uploads.len();

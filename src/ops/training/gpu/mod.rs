@@ -14,10 +14,8 @@ use super::trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup};
 use super::{Batch, FlatLayout, TrainingMemory, TrainingSchedule, UpdateMemory};
 use crate::ops::cuda::optimizer::STATE;
 use crate::ops::cuda::{Arena, Device, Element, Graph, Launch, Region, Upload};
-use crate::ops::cudnn::Library;
 use crate::ops::schedule::gpu::convolution::Convolutions;
-use crate::runtime::cuda::probe;
-use crate::runtime::libraries::Surroundings;
+use crate::ops::schedule::gpu::opening::open;
 
 /// A GPU with a network that learns.
 pub struct GpuTrainer {
@@ -39,14 +37,7 @@ pub struct GpuTrainer {
 impl GpuTrainer {
     /// Opens the device and its libraries and uploads the parameters.
     pub fn new(number: usize, setup: &TrainingSetup) -> Result<Self> {
-        let found = probe(&Surroundings::of_process()).map_err(|absence| anyhow!("cuda:{number}: {absence}"))?;
-        let device = Arc::new(Device::new(&found, number)?);
-        let folder = found.libraries.as_ref().ok().and_then(|libraries| libraries.cudnn.parent());
-        let cudnn = folder.map(|folder| Library::open(Some(folder))).transpose();
-        let cudnn = cudnn.unwrap_or_else(|error| {
-            tracing::warn!("convolutions will be slow: {error:#}");
-            None
-        });
+        let (device, cudnn) = open(number)?;
         let TrainingSetup { element, layout, rules, mean, std, widest, deterministic, start } = setup;
         // In f32 tensor cores would leave digits out, which nobody trains in f32 for.
         let cudnn = cudnn.filter(|_| *element != Element::F32);
