@@ -4,6 +4,8 @@
 mod deviation;
 #[path = "../kernels/host.rs"]
 mod host;
+#[path = "../common/kernel_files.rs"]
+mod kernel_files;
 mod library;
 mod loading;
 mod measuring;

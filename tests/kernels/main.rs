@@ -11,6 +11,8 @@ mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
 mod host;
+#[path = "../common/kernel_files.rs"]
+mod kernel_files;
 #[path = "host_trainer.rs"]
 mod learner;
 mod loss;

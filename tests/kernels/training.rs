@@ -176,13 +176,15 @@ impl<'a> Case<'a> {
 
 /// Small, with every kind of layer, odd channels and odd feature maps.
 const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 5, basic_stages: 2 };
+/// Of its images. At 64 one value lies so near ReLU's kink that sums in another order take it across.
+const SIDE: usize = 100;
 
 pub fn a_tresnets_step_has_the_cpus_loss_and_gradients() {
-    Case::new(&TINY, 100).check();
+    Case::new(&TINY, SIDE).check();
 }
 
 pub fn a_tresnets_step_in_place_has_the_cpus_loss_and_gradients() {
-    Case { norms: NormMode::InPlace, ..Case::new(&TINY, 64) }.check();
+    Case { norms: NormMode::InPlace, ..Case::new(&TINY, SIDE) }.check();
 }
 
 pub fn tresnet_ms_step_has_the_cpus_loss_and_gradients() {
