@@ -8,6 +8,7 @@ mod checks;
 
 #[path = "../kernels/batch_norm.rs"]
 mod batch_norm;
+mod commands;
 #[path = "../kernels/compare.rs"]
 mod compare;
 #[path = "../kernels/conv2d.rs"]

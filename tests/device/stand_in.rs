@@ -75,10 +75,13 @@ fn link(library: &Path, files: &[PathBuf]) {
     assert!(command.status().unwrap().success(), "{} does not compile", library.display());
 }
 
-/// A program on the stand-in, in which `settings` hold (see `stand-in/driver.hpp` and `stand-in/cudnn/library.cpp`).
+/// A program on the stand-in, whose folder it finds in `STAND_IN`, and in which `settings` hold (see
+/// `stand-in/driver.hpp` and `stand-in/cudnn/library.cpp`).
 pub fn on_stand_in(program: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
-    command.env("LD_LIBRARY_PATH", folder()).env("TRESNET_CUDNN_CACHE", "").envs(settings.iter().copied());
+    let folder = std::env::var_os("STAND_IN").unwrap_or_else(|| folder().into());
+    command.env("LD_LIBRARY_PATH", &folder).env("STAND_IN", folder);
+    command.env("TRESNET_CUDNN_CACHE", "").envs(settings.iter().copied());
     command
 }
 

@@ -22,7 +22,7 @@ pub(super) struct UnderWay {
     done: u64,
     images: usize,
     lr: f64,
-    took: Duration,
+    begun: Instant,
     /// For images.
     waited: Duration,
 }
@@ -49,7 +49,7 @@ impl Run {
             let done = self.position.step;
             let waited = loader.statistics().waited - waited;
             let number = self.learner.counts.updates - 1;
-            self.under_way.push_back(UnderWay { number, done, images, lr, took: begun.elapsed(), waited });
+            self.under_way.push_back(UnderWay { number, done, images, lr, begun, waited });
             self.log_outcomes(false, &mut progress)?;
             if let Some(signal) = self.interrupt.received() {
                 self.log_outcomes(true, &mut progress)?;
@@ -127,6 +127,9 @@ impl Run {
 
     fn log(&mut self, update: Update, own: &UnderWay) -> Result<()> {
         let images = own.images;
+        // A device is some updates behind: what one took lies between its outcome and the last one's.
+        let took = self.heard.max(own.begun).elapsed().as_secs_f64();
+        self.heard = Instant::now();
         if update.finite {
             self.position.unfinished.loss += update.loss * images as f64;
             self.position.unfinished.images += images as u64;
@@ -136,9 +139,9 @@ impl Run {
             step: own.number,
             loss: update.loss.is_finite().then_some(update.loss),
             lr: own.lr,
-            img_per_sec: images as f64 / own.took.as_secs_f64().max(1e-9),
+            img_per_sec: images as f64 / took.max(1e-9),
             data_seconds: own.waited.as_secs_f64(),
-            step_seconds: own.took.as_secs_f64(),
+            step_seconds: took,
             scale: update.scale,
         })
     }
@@ -151,10 +154,9 @@ impl Run {
         if count >= MOST_NON_FINITE {
             self.save()?;
             bail!(
-                "updates {} to {step}: the loss or its gradients are not finite. The state before them is saved in {}; \
-                 try a lower --lr, a longer warm-up or --clip-grad",
-                step + 1 - count,
-                self.folder.path().display()
+                "updates {} to {step}: the loss or its gradients are not finite; try a lower --lr, a longer warm-up or \
+                 --clip-grad",
+                step + 1 - count
             );
         }
         Ok(())

@@ -12,9 +12,9 @@ mod state;
 mod validate;
 
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use self::data::Data;
 use self::epoch::UnderWay;
@@ -41,7 +41,7 @@ pub fn run(args: TrainArgs, quiet: bool) -> Result<Status> {
         report::remark(&format!("warning: {warning}"));
     }
     let mut run = Run::start(settings, interrupt, quiet)?;
-    run.train()
+    run.train().map_err(|error| run.with_what_is_saved(error))
 }
 
 /// A training run between two of its updates.
@@ -58,6 +58,10 @@ struct Run {
     interrupt: Interrupt,
     /// Updates whose outcome is not known yet, in their order.
     under_way: VecDeque<UnderWay>,
+    /// When the last outcome came.
+    heard: Instant,
+    /// Updates behind the state that was saved last.
+    saved: Option<u64>,
     quiet: bool,
     /// Images that could not be read, in training and validation.
     unreadable: usize,
@@ -122,6 +126,8 @@ impl Run {
             folder,
             interrupt,
             under_way: VecDeque::new(),
+            heard: Instant::now(),
+            saved: None,
             quiet,
             unreadable: 0,
         })
@@ -198,7 +204,16 @@ impl Run {
     fn save(&mut self) -> Result<()> {
         let best = self.outputs.history.best();
         let (seed, record) = (self.settings.seed, &self.settings.record);
-        state::save(&mut self.resume, &self.learner, &self.schedule, &self.position, best, seed, record)
+        state::save(&mut self.resume, &self.learner, &self.schedule, &self.position, best, seed, record)?;
+        self.saved = Some(self.learner.counts.updates);
+        Ok(())
+    }
+
+    /// What ended the run, be it a device that is gone, and from where it can go on.
+    fn with_what_is_saved(&self, error: anyhow::Error) -> anyhow::Error {
+        let Some(updates) = self.saved else { return error };
+        let (what, folder) = (super::message(&error), self.folder.path().display());
+        anyhow!("{what}; the state after {updates} updates is saved in {folder}: --resume auto goes on from it")
     }
 
     fn stopped(&self, signal: Signal) -> Status {

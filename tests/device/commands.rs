@@ -1,0 +1,165 @@
+//! The program itself on a GPU, or on the stand-in where there is none.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::place;
+use crate::stand_in::on_stand_in;
+
+/// How a run ended.
+struct Finished {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Finished {
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.status, Some(0), "{}{}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// The program that was built with these tests; on another machine the one beside them.
+fn program() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_tresnet"));
+    if built.exists() { built } else { std::env::current_exe().unwrap().with_file_name("tresnet") }
+}
+
+/// Runs it on the GPU; on the stand-in with these settings.
+fn tresnet(line: &str, settings: &[(&str, &str)]) -> Finished {
+    let on_gpu = std::env::var_os("STAND_IN").is_none();
+    let mut command = if on_gpu { Command::new(program()) } else { on_stand_in(&program(), settings) };
+    let output = command.args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Finished { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// What only the stand-in can be told to do.
+fn on_stand_in_alone() -> bool {
+    place::is_there() && std::env::var_os("STAND_IN").is_some()
+}
+
+const INFER: &str = "infer --val-dir samples/digits-val.tar --model-path samples/resnet20-digits.safetensors \
+                     --model-name resnet20 --limit 100 --batch-size 32 --json";
+
+/// Asserts that a run counted what the processor counts.
+#[track_caller]
+fn assert_counts(found: &Value) {
+    let expected = tresnet(&format!("{INFER} --device cpu"), &[]).json();
+    assert_eq!(found["device"], "cuda:0");
+    for count in ["images", "correct1", "correct5"] {
+        assert_eq!(found[count], expected[count], "{count}");
+    }
+    let [ours, theirs] = [found, &expected].map(|run| run["loss"].as_f64().unwrap());
+    assert!((ours / theirs - 1.0).abs() < 1e-2, "a loss of {ours}, and {theirs} by the processor");
+}
+
+#[test]
+fn infer_counts_what_the_processor_counts() {
+    if place::is_there() {
+        assert_counts(&tresnet(&format!("{INFER} --device cuda"), &[]).json());
+    }
+}
+
+#[test]
+fn infer_counts_the_same_by_whatever_kernels_cudnn_has() {
+    if on_stand_in_alone() {
+        for has in ["bare", "failing"] {
+            assert_counts(&tresnet(&format!("{INFER} --device cuda"), &[("STAND_IN_CUDNN", has)]).json());
+        }
+        let none = tresnet(&format!("{INFER} --device cuda --dtype f32"), &[("STAND_IN_CUDNN", "nothing")]);
+        assert!(none.stderr.contains("by a slow kernel of our own"), "{}", none.stderr);
+        assert_counts(&none.json());
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_goes_through_in_parts_and_none_is_a_failure() {
+    if on_stand_in_alone() {
+        // cuDNN's workspace takes 256 MiB of it.
+        let parts = tresnet(&format!("{INFER} --device cuda"), &[("STAND_IN_MEMORY", "275000000")]);
+        assert!(parts.stderr.contains("images at a time"), "{}", parts.stderr);
+        assert_counts(&parts.json());
+        let none = tresnet(&format!("{INFER} --device cuda"), &[("STAND_IN_MEMORY", "1000000")]);
+        assert_eq!(none.status, Some(1));
+        assert!(none.stderr.contains("error: ") && none.stderr.contains("out of GPU memory"), "{}", none.stderr);
+    }
+}
+
+#[test]
+fn a_device_that_is_lost_ends_infer_with_one_message() {
+    if on_stand_in_alone() {
+        let lost = tresnet(&format!("{INFER} --device cuda"), &[("STAND_IN_LOSE", "global_average_pool:4")]);
+        assert_eq!(lost.status, Some(1), "{}", lost.stdout);
+        let errors: Vec<&str> = lost.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains("LAUNCH_FAILED"), "{}", lost.stderr);
+    }
+}
+
+/// Six images of each digit to train on and two to validate.
+fn few_digits() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (split, of_a_class) in [("train", 6), ("val", 2)] {
+        let mut kept = std::collections::HashMap::new();
+        let file = std::fs::File::open(format!("samples/digits-{split}.tar")).unwrap();
+        for entry in tar::Archive::new(file).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().into_owned();
+            let class = path.parent().map(Path::to_owned).unwrap_or_default();
+            let count = kept.entry(class).or_insert(0);
+            if entry.header().entry_type().is_file() && *count < of_a_class {
+                *count += 1;
+                let to = folder.path().join(split).join(path);
+                std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+                entry.unpack(to).unwrap();
+            }
+        }
+    }
+    folder
+}
+
+fn train(data: &TempDir, out: &TempDir, experiment: &str, more: &str, settings: &[(&str, &str)]) -> Finished {
+    let [data, out] = [data, out].map(|folder| folder.path().display().to_string());
+    let line = format!(
+        "train {data} --model resnet20 --input-size 32 -b 16 --epochs 3 --lr 0.02 --sched cosine --model-ema \
+         --device cuda --deterministic --output {out} --experiment {experiment} {more}"
+    );
+    tresnet(&line, settings)
+}
+
+#[test]
+fn a_run_whose_device_was_lost_goes_on_to_the_very_bits_of_one_that_was_not() {
+    if on_stand_in_alone() {
+        let (data, out) = (few_digits(), tempfile::tempdir().unwrap());
+        let whole = train(&data, &out, "whole", "", &[]);
+        assert_eq!(whole.status, Some(0), "{}", whole.stderr);
+        // Of three updates an epoch the second in the second one.
+        let lost = train(&data, &out, "lost", "", &[("STAND_IN_LOSE", "sgd:6")]);
+        assert_eq!(lost.status, Some(1), "{}", lost.stderr);
+        let told = lost.stderr.lines().last().unwrap_or_default();
+        assert!(told.starts_with("error: ") && told.contains("LAUNCH_FAILED"), "{told}");
+        assert!(told.contains("the state after 3 updates is saved in "), "{told}");
+        let resumed = train(&data, &out, "lost", "--resume auto", &[]);
+        assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+        let weights = |experiment: &str| std::fs::read(out.path().join(experiment).join("last.safetensors")).unwrap();
+        assert!(weights("whole") == weights("lost"), "the resumed run has other weights");
+    }
+}
+
+#[test]
+fn bench_times_inference_and_training_on_a_gpu() {
+    if place::is_there() {
+        let line = "bench --models resnet20 --input-size 32 --batch-size 8 --modes infer,train --device cuda --warmup 1 \
+                    --iters 2 --format json";
+        let table = tresnet(line, &[]).json();
+        let row = &table["rows"][0];
+        for speed in ["infer_img_per_sec", "train_img_per_sec"] {
+            assert!(row[speed].as_f64().is_some_and(|speed| speed > 0.0), "{row}");
+        }
+    }
+}
