@@ -14,6 +14,8 @@ mod conv2d;
 mod decoding;
 #[path = "../decoding/deviation.rs"]
 mod deviation;
+#[path = "../kernels/filter_gradients.rs"]
+mod filter_gradients;
 #[path = "../kernels/filters.rs"]
 mod filters;
 #[path = "../common/formula.rs"]

@@ -7,6 +7,7 @@ mod checks;
 mod batch_norm;
 mod compare;
 mod conv2d;
+mod filter_gradients;
 mod filters;
 #[path = "../common/formula.rs"]
 mod formula;

@@ -98,7 +98,7 @@ impl Bound<'_> {
         let GateSizes { shape, hidden, splits } = sizes;
         let gradient = self.read(0)?;
         let maps = [&self.read(1)?, &self.read(2)?];
-        let gate = Gate { mean: self.read(3)?, hidden: self.read(4)?, gates: self.read(5)? };
+        let gate = Gate { mean: self.read(3)?, reduced: None, hidden: self.read(4)?, gates: self.read(5)? };
         let parts = self.write(0)?;
         let out = GateGradient { expanded: self.write(1)?, hidden: self.write(2)?, position: self.write(3)? };
         let reduce = LinearShape { batch: shape.batch, inputs: shape.channels, outputs: hidden };

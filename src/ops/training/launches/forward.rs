@@ -70,7 +70,7 @@ impl Bound<'_> {
             }
             TrainingOp::Gate { sizes, layers } => {
                 let (input, parts) = (self.read(0)?, self.write(0)?);
-                let gate = Gate { mean: self.write(1)?, hidden: self.write(2)?, gates: self.write(3)? };
+                let gate = Gate { mean: self.write(1)?, reduced: None, hidden: self.write(2)?, gates: self.write(3)? };
                 let layers = self.layers(layers, sizes.hidden)?;
                 return Ok(vec![
                     pool::global_average_pool(element, sizes.shape, &input, sizes.splits, &parts)?,
