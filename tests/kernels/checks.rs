@@ -75,7 +75,12 @@ macro_rules! every_check {
                 a_resnet_with_a_max_pool_has_the_cpus_loss_and_gradients,
                 shortcuts_without_weights_give_the_cpus_gradients,
                 mixed_images_and_dropped_branches_give_the_cpus_gradients,
-                steps_in_half_precision_have_gradients_near_the_cpus;
+                steps_in_half_precision_have_gradients_near_the_cpus,
+                an_efficientnets_step_has_the_cpus_loss_and_gradients,
+                mixnets_steps_have_the_cpus_loss_and_gradients,
+                a_step_of_a_resnet_of_groups_has_the_cpus_loss_and_gradients,
+                a_networks_own_dropouts_give_the_cpus_gradients,
+                steps_of_all_kinds_in_half_precision_have_gradients_near_the_cpus;
             updates:
                 accumulated_clipped_and_scaled_updates_are_the_cpus,
                 lamb_and_lion_step_as_the_cpus;

@@ -25,6 +25,7 @@ mod resize;
 mod squeeze_excite;
 mod training;
 mod updates;
+mod without_cudnn;
 
 use host as place;
 

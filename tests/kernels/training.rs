@@ -5,6 +5,9 @@ use candle_core::{DType, Device, Shape as Dims, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use tresnet::loss::{Criterion, Targets, mixed_targets};
+use tresnet::models::efficientnet::EfficientNet;
+use tresnet::models::mixnet::MixNet;
+use tresnet::models::resnet::{Block, ResNet};
 use tresnet::models::torch_resnet::TorchResNet;
 use tresnet::models::tresnet::TResNet;
 use tresnet::models::{Architecture, Config, ModelKwargs, Request, find};
@@ -12,7 +15,9 @@ use tresnet::nn::{
     DeviceTrainable, DeviceTraining, Drops, Images, NormChoice, NormMode, Parameter, Trainable, TrainingOptions,
 };
 use tresnet::ops::cuda::Element;
-use tresnet::ops::training::{Control, LossRule, Stepper, TargetKind, TargetValues, UpdateRules};
+use tresnet::ops::training::{
+    Control, LossRule, Stepper, TargetKind, TargetValues, Trainer, TrainingSetup, UpdateRules,
+};
 use tresnet::ops::{Isa, Shape};
 
 use crate::{formula, learner};
@@ -46,7 +51,7 @@ impl SimpleBackend for Weights {
 
 /// A step to be compared.
 #[derive(Clone)]
-struct Case<'a> {
+pub struct Case<'a> {
     config: &'a dyn Config,
     kwargs: ModelKwargs,
     classes: usize,
@@ -63,7 +68,7 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn new(config: &'a dyn Config, side: usize) -> Self {
+    pub fn new(config: &'a dyn Config, side: usize) -> Self {
         Self {
             config,
             kwargs: ModelKwargs::default(),
@@ -80,6 +85,11 @@ impl<'a> Case<'a> {
     }
 
     fn check(&self) {
+        self.check_on(learner::trainer);
+    }
+
+    /// On what `open` opens.
+    pub fn check_on(&self, open: fn(&TrainingSetup) -> anyhow::Result<Box<dyn Trainer>>) {
         let Architecture { graph, logits, .. } =
             self.config.architecture(&Request { kwargs: self.kwargs, ..Request::new(self.classes, 3) }).unwrap();
         let weights = VarBuilder::from_backend(Box::new(Weights), DType::F32, Device::Cpu);
@@ -114,7 +124,7 @@ impl<'a> Case<'a> {
             scale,
         };
         let shape = Shape::new(self.batch, self.side, self.side, 3);
-        let mut device = DeviceTrainable::new(training, shape, cpu.parameters(), learner::trainer).unwrap();
+        let mut device = DeviceTrainable::new(training, shape, cpu.parameters(), open).unwrap();
 
         let pixels = formula::pixels(self.batch, self.side, 3);
         let normalised: Vec<f32> = pixels
@@ -222,5 +232,55 @@ pub fn steps_in_half_precision_have_gradients_near_the_cpus() {
         for norms in [NormMode::Stored, NormMode::InPlace] {
             Case { element, tolerance, norms, batch: 8, ..Case::new(&TINY, 64) }.check();
         }
+    }
+}
+
+/// Of six images: few pixels are left of so small ones.
+fn mobile<'a>(config: &'a dyn Config, side: usize) -> Case<'a> {
+    Case { batch: 6, ..Case::new(config, side) }
+}
+
+pub fn an_efficientnets_step_has_the_cpus_loss_and_gradients() {
+    let network = EfficientNet { width: 0.25, depth: 0.3 };
+    mobile(&network, 69).check();
+    let drops = Drops { features: 0.2, path: 0.4, seed: 3 };
+    Case { drops, norms: NormMode::InPlace, ..mobile(&network, 64) }.check();
+}
+
+pub fn mixnets_steps_have_the_cpus_loss_and_gradients() {
+    mobile(&MixNet { small: true, width: 0.3, depth: 0.3 }, 72).check();
+    mobile(&MixNet { small: false, width: 0.25, depth: 0.3 }, 67).check();
+}
+
+/// ResNeXt's blocks, with a gate or without.
+fn grouped(squeeze_excite: bool) -> ResNet {
+    let block = Block::Bottleneck { groups: 32, width: 4 };
+    ResNet { blocks: [1, 1, 0, 0], block, deep: false, squeeze_excite }
+}
+
+pub fn a_step_of_a_resnet_of_groups_has_the_cpus_loss_and_gradients() {
+    Case { tolerance: 2e-2, ..Case::new(&grouped(false), 41) }.check();
+    Case { tolerance: 2e-2, ..Case::new(&grouped(true), 40) }.check();
+}
+
+pub fn a_networks_own_dropouts_give_the_cpus_gradients() {
+    let network =
+        TorchResNet { blocks: &[1, 1, 1], bottleneck: false, pre_activation: false, width: 1, drop_rate: 0.3 };
+    Case::new(&network, 16).check();
+    Case::new(&TorchResNet { pre_activation: true, ..network }, 16).check();
+}
+
+pub fn steps_of_all_kinds_in_half_precision_have_gradients_near_the_cpus() {
+    let (mixed, smooth) = (MixNet { small: false, width: 0.3, depth: 0.3 }, EfficientNet { width: 0.25, depth: 0.3 });
+    let grouped = grouped(true);
+    let cases: [(&dyn Config, Element, f32); 4] = [
+        (&mixed, Element::F16, 0.2),
+        (&smooth, Element::F16, 0.15),
+        // Eight times as coarse, and SiLU has no kinks.
+        (&smooth, Element::Bf16, 0.8),
+        (&grouped, Element::Bf16, 0.2),
+    ];
+    for (config, element, tolerance) in cases {
+        Case { element, tolerance, batch: 8, ..Case::new(config, 72) }.check();
     }
 }
