@@ -39,6 +39,8 @@ mod random;
 mod resize;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
+#[path = "../kernels/step.rs"]
+mod step;
 #[path = "../kernels/training.rs"]
 mod training;
 #[path = "../kernels/updates.rs"]

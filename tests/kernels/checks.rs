@@ -31,6 +31,7 @@ macro_rules! every_check {
                 a_batchs_verdicts_are_those_of_metrics,
                 losses_and_gradients_are_those_of_training,
                 binary_losses_and_gradients_are_those_of_training,
+                losses_of_splits_and_gradients_are_those_of_training,
                 an_image_that_is_not_finite_spoils_its_own_loss_and_gradient,
                 counts_are_those_of_an_evaluation,
                 the_best_classes_come_in_the_order_of_metrics;
@@ -74,6 +75,7 @@ macro_rules! every_check {
                 a_preactivated_resnets_step_has_the_cpus_loss_and_gradients,
                 a_resnet_with_a_max_pool_has_the_cpus_loss_and_gradients,
                 shortcuts_without_weights_give_the_cpus_gradients,
+                the_jensen_shannon_loss_of_a_batchs_splits_gives_the_cpus_gradients,
                 mixed_images_and_dropped_branches_give_the_cpus_gradients,
                 steps_in_half_precision_have_gradients_near_the_cpus,
                 an_efficientnets_step_has_the_cpus_loss_and_gradients,

@@ -23,6 +23,7 @@ mod optimizer;
 mod random;
 mod resize;
 mod squeeze_excite;
+mod step;
 mod training;
 mod updates;
 mod without_cudnn;

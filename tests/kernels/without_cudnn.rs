@@ -4,7 +4,7 @@ use tresnet::models::mixnet::MixNet;
 use tresnet::models::resnet::{Block, ResNet};
 
 use crate::learner::trainer_without_cudnn;
-use crate::training::Case;
+use crate::step::Case;
 
 #[test]
 fn a_mixnets_step_without_cudnn_has_the_cpus_loss_and_gradients() {

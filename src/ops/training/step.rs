@@ -121,6 +121,8 @@ pub enum LossRule {
     CrossEntropy { smoothing: f32 },
     /// Binary cross-entropy, as the room `loss` defines it.
     Binary { smoothing: f32, threshold: Option<f32>, sum: bool, positive_weight: f32 },
+    /// Cross-entropy of the batch's first split plus the Jensen-Shannon divergence of all `splits`.
+    JensenShannon { splits: usize, smoothing: f32 },
 }
 
 impl TrainingOp {

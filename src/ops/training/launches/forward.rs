@@ -1,6 +1,6 @@
 //! Launches of the forward pass and the loss.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::ops::cuda::batch_norm::{self, Norm};
 use crate::ops::cuda::cross_entropy::{self, Gradient, Outcome};
@@ -150,6 +150,11 @@ impl Bound<'_> {
                 };
                 let gradient = Gradient { out: &self.write(3)?, scale: Some(&scale) };
                 cross_entropy::cross_entropy(sizes, &logits, targets, Some(gradient), &outcome)
+            }
+            LossRule::JensenShannon { .. } => {
+                ensure!(kind == TargetKind::Classes, "the Jensen-Shannon loss needs one class an image");
+                let results = [&outcome.losses, &outcome.finite, &self.write(3)?];
+                training::jensen_shannon(sizes, &logits, &given, rule, &scale, results)
             }
             LossRule::Binary { .. } => training::binary_cross_entropy(
                 sizes,
