@@ -11,7 +11,7 @@ enum Through {
     SAVED = 1,
     // By the sign of `output`, which a residual was added to.
     OUTPUT = 2,
-    // By the sign of saved * scale + shift, which is the result again.
+    // By saved * scale + shift, which is what the activation was given: its sign, or for SiLU itself.
     AGAIN = 3,
 };
 
@@ -48,7 +48,11 @@ struct Channels {
         for (int i = 0; i < EIGHT; i++) {
             float value = place.normalised.at[i];
             if (through == AGAIN) sign.at[i] = value * scale.at[i] + shift.at[i];
-            if (!(sign.at[i] > 0.0f)) place.gradient.at[i] *= slope;
+            if (slope == SILU) {
+                place.gradient.at[i] *= silu_slope(sign.at[i]);
+            } else if (!(sign.at[i] > 0.0f)) {
+                place.gradient.at[i] *= slope;
+            }
             if (value < 0.0f) value *= inverse_slope;
             place.normalised.at[i] = (value - centre.at[i]) * factor.at[i];
         }

@@ -52,13 +52,21 @@ impl Dropout {
         values
     }
 
+    /// By what values that stay are multiplied.
+    pub fn scale(&self) -> f32 {
+        (1.0 / (1.0 - self.rate)) as f32
+    }
+
+    /// A value falls where its 64 random bits, as a number, lie below this.
+    pub fn bound(&self) -> u64 {
+        (self.rate * 2f64.powi(64)) as u64
+    }
+
     /// `values * mask / (1 - rate)` in place: the forward pass on values, the backward pass on their gradients.
     pub fn apply(&self, values: &mut [f32]) {
         /// Values a task takes.
         const CHUNK: usize = 1 << 12;
-        let scale = (1.0 / (1.0 - self.rate)) as f32;
-        // A value falls where its 64 random bits, as a number, lie below this.
-        let bound = (self.rate * 2f64.powi(64)) as u64;
+        let (scale, bound) = (self.scale(), self.bound());
         values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
             for (at, value) in values.iter_mut().enumerate() {
                 let bits = mix(self.stream.wrapping_add((chunk * CHUNK + at) as u64));

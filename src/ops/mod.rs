@@ -34,7 +34,7 @@ pub use activation::{Activation, activation_gradient, silu_gradient};
 pub use batch_norm::{BatchStatistics, Saved, batch_norm, batch_norm_gradient, batch_norm_into, batch_statistics};
 pub use blur_pool::{blur_pool, blur_pool_gradient, blur_pool_shape};
 pub use conv2d::{
-    Algorithm, Band, Bands, Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Window,
+    Algorithm, Band, Bands, Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Piece, Window,
     conv2d_input_gradient, conv2d_weight_gradient, padded_vector,
 };
 pub use drop::{Dropout, join_scaled, scale_runs};

@@ -6,10 +6,10 @@ constexpr int MOST_CHANNELS = 4096;
 constexpr int MOST_HIDDEN = 1024;
 
 // gates = sigmoid(expand(between(reduce(mean)))), an image a block. `parts` holds the means in `splits` parts. The mean
-// and the hidden values are written for the gradient.
+// and the hidden values are written for the gradient, and where `reduced` is given, what `between` was given.
 PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const float* reduce_bias,
-             const float* expand, const float* expand_bias, float between, float* mean, float* hidden, float* gates,
-             int splits, int batch, int channels, int hidden_size) {
+             const float* expand, const float* expand_bias, float between, float* mean, float* reduced, float* hidden,
+             float* gates, int splits, int batch, int channels, int hidden_size) {
     __shared__ float shared_mean[MOST_CHANNELS];
     __shared__ float shared_hidden[MOST_HIDDEN];
     long long image = blockIdx.x;
@@ -25,8 +25,10 @@ PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const
         const float* row = reduce + static_cast<long long>(at) * channels;
         float sum = 0.0f;
         for (int channel = lane; channel < channels; channel += WARP) sum += row[channel] * shared_mean[channel];
-        sum = activate(warp_sum(sum) + reduce_bias[at], between);
+        float given = warp_sum(sum) + reduce_bias[at];
+        sum = activate(given, between);
         if (lane == 0) {
+            if (reduced) reduced[image * hidden_size + at] = given;
             shared_hidden[at] = sum;
             hidden[image * hidden_size + at] = sum;
         }
@@ -85,11 +87,12 @@ KERNEL(squeeze_excite_sums, T* gradient, const T* output, const T* input, float 
     }
 }
 
-// From those sums back through the gate, an image a block: the gradients of what the sigmoid took, of what the ReLU
-// took, and of each position of the input by way of the mean.
-PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gates, const float* hidden,
-             const float* reduce, const float* expand, float* expand_gradient, float* hidden_gradient,
-             float* position_gradient, int splits, int batch, int area, int channels, int hidden_size) {
+// From those sums back through the gate, an image a block: the gradients of what the sigmoid took, of what `between`
+// took, and of each position of the input by way of the mean. SiLU goes back by `reduced`, others by `hidden`.
+PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gates, const float* reduced,
+             const float* hidden, const float* reduce, const float* expand, float between, float* expand_gradient,
+             float* hidden_gradient, float* position_gradient, int splits, int batch, int area, int channels,
+             int hidden_size) {
     __shared__ float shared_gates[MOST_CHANNELS];
     __shared__ float shared_hidden[MOST_HIDDEN];
     __shared__ float sums[BLOCK / WARP][WARP];
@@ -115,7 +118,11 @@ PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gate
         __syncthreads();
         if (warp == 0 && at < hidden_size) {
             for (int other = 1; other < BLOCK / WARP; other++) sum += sums[other][lane];
-            if (!(hidden[image * hidden_size + at] > 0.0f)) sum = 0.0f;
+            if (between == SILU) {
+                sum *= silu_slope(reduced[image * hidden_size + at]);
+            } else if (!(hidden[image * hidden_size + at] > 0.0f)) {
+                sum *= between;
+            }
             shared_hidden[at] = sum;
             hidden_gradient[image * hidden_size + at] = sum;
         }

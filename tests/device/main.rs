@@ -16,6 +16,8 @@ mod conv2d;
 mod decoding;
 #[path = "../decoding/deviation.rs"]
 mod deviation;
+#[path = "../kernels/filter_gradients.rs"]
+mod filter_gradients;
 #[path = "../kernels/filters.rs"]
 mod filters;
 #[path = "../common/formula.rs"]
@@ -42,6 +44,8 @@ mod resize;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
 mod stand_in;
+#[path = "../kernels/step.rs"]
+mod step;
 #[path = "../kernels/training.rs"]
 mod training;
 #[path = "../kernels/updates.rs"]

@@ -7,7 +7,7 @@ use tresnet::ops::cuda::batch_norm::{
 use tresnet::ops::cuda::{Element, padded};
 use tresnet::ops::{
     Activation, BatchStatistics, Saved as OnCpu, Shape, activation_gradient, batch_norm, batch_norm_gradient,
-    batch_norm_into, batch_statistics,
+    batch_norm_into, batch_statistics, silu_gradient,
 };
 
 use crate::compare::{ELEMENTS, assert_near, assert_within, pad, padded_shape, round, unpad, values};
@@ -146,7 +146,7 @@ pub fn the_forward_pass_is_the_cpus_in_place_and_with_a_residual() {
     for case in cases() {
         let device = with_statistics(&case);
         let residual = values("residual", case.shape.len(), case.element);
-        for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01)] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.01), Activation::Silu] {
             for added in [None, Some(&residual[..])] {
                 let mut expected = vec![0.0; case.shape.len()];
                 let Case { input, statistics, weight, bias, .. } = &case;
@@ -226,6 +226,26 @@ pub fn the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activa
             let passes = [by_output, Saved::Input(&input)];
             check(&name, &case, &device.norm, &case.map(&gradient), passes, true, &expected);
         }
+    }
+}
+
+pub fn silu_goes_back_by_the_norms_input_alone() {
+    for case in cases() {
+        let device = with_statistics(&case);
+        let input = case.map(&case.input);
+        let gradient = values("gradient", case.shape.len(), case.element);
+        let Case { statistics, weight, bias, .. } = &case;
+        let mut given = vec![0.0; case.shape.len()];
+        batch_norm_into(&case.input, statistics, weight, bias, None, Activation::Identity, &mut given);
+        let mut behind = gradient.clone();
+        silu_gradient(&mut behind, &given);
+        let expected = on_cpu(&case, behind, OnCpu::Input(&case.input));
+        let again = Saved::InputAgain(&input, Activation::Silu);
+        check("SiLU", &case, &device.norm, &case.map(&gradient), [again; 2], false, &expected);
+        let by_output = Saved::InputAndOutput(&input, &input, Activation::Silu);
+        let refused =
+            gradient_sums(case.element, case.padded(), &case.map(&gradient), by_output, &device.norm, None, &input);
+        assert!(format!("{:#}", refused.err().unwrap()).contains("Silu does not go back by what it gave"));
     }
 }
 

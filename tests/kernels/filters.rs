@@ -7,7 +7,7 @@ use crate::compare::{ELEMENTS, assert_near, pad, padded_shape, round, unpad, val
 use crate::memory::{Memory, run};
 
 /// A depthwise convolution of shares of a map: channels and the side of their kernel.
-fn shares(shares: &[(usize, usize)], stride: usize) -> Vec<ConvSpec> {
+pub fn shares(shares: &[(usize, usize)], stride: usize) -> Vec<ConvSpec> {
     let of = shares.iter().map(|(channels, _)| channels).sum();
     let mut first = 0;
     let spec = |&(channels, kernel): &(usize, usize)| {

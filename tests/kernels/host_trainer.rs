@@ -1,18 +1,20 @@
-//! A trainer on the host: every launch of a schedule through the shim, and convolutions by the CPU's ops, which would
-//! take the shim too long.
+//! A trainer on the host: every launch of a schedule through the shim, and convolutions by the CPU's ops, since the slow
+//! ones of our own would take the shim too long: they run where they are asked for.
 
 use half::{bf16, f16};
 use tresnet::ops::cuda::optimizer::STATE;
 use tresnet::ops::cuda::{Element, Launch, Region};
 use tresnet::ops::training::{
-    Batch, DeviceState, FlatLayout, StateNumbers, Trainer, TrainingMemory, TrainingOp, TrainingSchedule, TrainingSetup,
-    UpdateMemory, UpdateRules, Variable,
+    Batch, DeviceState, Filter, FlatLayout, StateNumbers, Trainer, TrainingMemory, TrainingOp, TrainingSchedule,
+    TrainingSetup, UpdateMemory, UpdateRules, Variable,
 };
 use tresnet::ops::{Activation, Conv2d, ConvPass, ConvSpec, Isa, conv2d_input_gradient, conv2d_weight_gradient};
 
 use crate::host;
 
 struct HostTrainer {
+    /// Whether convolutions are the slow kernels of our own too.
+    own: bool,
     layout: FlatLayout,
     rules: UpdateRules,
     memory: TrainingMemory,
@@ -23,6 +25,15 @@ struct HostTrainer {
 
 /// On the host.
 pub fn trainer(setup: &TrainingSetup) -> anyhow::Result<Box<dyn Trainer>> {
+    host_trainer(setup, false)
+}
+
+/// On the host, with all that a device without cuDNN runs.
+pub fn trainer_without_cudnn(setup: &TrainingSetup) -> anyhow::Result<Box<dyn Trainer>> {
+    host_trainer(setup, true)
+}
+
+fn host_trainer(setup: &TrainingSetup, own: bool) -> anyhow::Result<Box<dyn Trainer>> {
     let TrainingSetup { element, layout, rules, mean, std, widest, .. } = *setup;
     let sizes = rules.sizes(layout)?;
     let ints = |values: &[i32]| of_bytes(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
@@ -49,6 +60,7 @@ pub fn trainer(setup: &TrainingSetup) -> anyhow::Result<Box<dyn Trainer>> {
         spans: Some(ints(&sizes.spans)),
     };
     let mut trainer = HostTrainer {
+        own,
         layout: layout.clone(),
         rules: rules.clone(),
         memory,
@@ -92,11 +104,12 @@ impl Trainer for HostTrainer {
             let reads: Vec<Region> = step.reads.iter().map(at_of).collect();
             let writes: Vec<Region> = step.writes.iter().map(at_of).collect();
             match &step.op {
+                _ if self.own => run_all(schedule.launches(at, &memory)?),
                 TrainingOp::Conv { problem, weight } => {
-                    let weight = maps.weight(&problem.spec, weight.of(memory.element));
+                    let weight = maps.weight(&problem.spec, weight, &reads);
                     let conv = Conv2d::new(problem.spec, &weight, None, None, Isa::detect());
                     let mut out = vec![0.0; problem.output()?.len()];
-                    let residual = reads.get(1).map(|region| maps.read(region));
+                    let residual = step.op.adds().then(|| maps.read(&reads[1]));
                     let activation = match problem.pass {
                         ConvPass::Forward { activation, .. } => activation,
                         _ => Activation::Identity,
@@ -106,23 +119,20 @@ impl Trainer for HostTrainer {
                     maps.write(&writes[0], &out);
                 }
                 TrainingOp::ConvInputGradient { problem, weight } => {
-                    let weight = maps.weight(&problem.spec, weight.of(memory.element));
-                    let (gradient, add) = (maps.read(&reads[0]), reads.get(1).map(|region| maps.read(region)));
+                    let weight = maps.weight(&problem.spec, weight, &reads);
+                    let (gradient, add) = (maps.read(&reads[0]), step.op.adds().then(|| maps.read(&reads[1])));
                     let mut out = vec![0.0; problem.input.len()];
                     let (spec, shape) = (&problem.spec, problem.input);
                     conv2d_input_gradient(spec, &weight, &gradient, shape, add.as_deref(), &mut out, Isa::detect())?;
                     maps.write(&writes[0], &out);
                 }
-                TrainingOp::ConvWeightGradient { problem, weight } => {
+                TrainingOp::ConvWeightGradient { problem, .. } => {
                     let (input, gradient) = (maps.read(&reads[0]), maps.read(&reads[1]));
-                    let mut out = vec![0.0; weight.len];
+                    let mut out = vec![0.0; problem.spec.weight_shape().iter().product()];
                     conv2d_weight_gradient(&problem.spec, &input, problem.input, &gradient, &mut out, Isa::detect())?;
-                    let slot = weight.words();
-                    let place = memory.gradients.part(slot.offset, slot.bytes)?;
-                    let before = words(&place);
-                    let sum: Vec<f32> =
-                        before.iter().zip(device_order(&problem.spec, &out)).map(|(a, b)| a + b).collect();
-                    host::write(&place, &bytes_of(&sum));
+                    // As cuDNN gives it: rounded to the element.
+                    maps.write(&writes[0], &device_order(&problem.spec, &out));
+                    run_all(schedule.raising(at, &memory, &writes[0])?);
                 }
                 _ => run_all(schedule.launches(at, &memory)?),
             }
@@ -189,10 +199,16 @@ impl Maps<'_> {
         host::write(region, &self.element.bytes_of(values));
     }
 
-    /// A filter in a checkpoint's order, its channels padded still.
-    fn weight(&self, spec: &ConvSpec, slot: tresnet::ops::Slot) -> Vec<f32> {
-        let filter = self.read(&self.memory.copies.part(slot.offset, slot.bytes).unwrap());
-        let (taps, inputs) = (spec.kernel * spec.kernel, spec.in_channels);
+    /// A filter in a checkpoint's order, its channels padded still; of a joined one, what the step reads last.
+    fn weight(&self, spec: &ConvSpec, weight: &Filter, reads: &[Region]) -> Vec<f32> {
+        let filter = match weight {
+            Filter::Parameter(place) => {
+                let slot = place.of(self.element);
+                self.read(&self.memory.copies.part(slot.offset, slot.bytes).unwrap())
+            }
+            Filter::Joined(_) => self.read(&reads[reads.len() - 1]),
+        };
+        let (taps, inputs) = (spec.kernel * spec.kernel, spec.in_channels / spec.groups);
         let mut weight = vec![0.0; filter.len()];
         for (at, value) in filter.into_iter().enumerate() {
             let (input, tap, output) = (at % inputs, at / inputs % taps, at / inputs / taps);

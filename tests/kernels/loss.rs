@@ -5,7 +5,7 @@ use tresnet::metrics::{Counts, ScoreKind, Verdict};
 use tresnet::ops::Verdicts;
 use tresnet::ops::cuda::Element;
 use tresnet::ops::cuda::cross_entropy::{Gradient, Outcome, TOTALS, Targets, count_losses, cross_entropy, top_k};
-use tresnet::ops::cuda::training::binary_cross_entropy;
+use tresnet::ops::cuda::training::{binary_cross_entropy, jensen_shannon};
 use tresnet::ops::training::LossRule;
 
 use crate::compare::{assert_within, values};
@@ -117,6 +117,45 @@ pub fn binary_losses_and_gradients_are_those_of_training() {
             }
         }
     }
+}
+
+pub fn losses_of_splits_and_gradients_are_those_of_training() {
+    for ([images, classes], splits) in SIZES.into_iter().zip([2, 3, 5, 3, 2]) {
+        let batch = images * splits;
+        let (mut logits, labels) = (logits(batch, classes), labels(batch, classes));
+        // A class that no split believes in: its mixture is held.
+        (0..splits).for_each(|split| logits[split * images * classes] -= 40.0);
+        let rule = LossRule::JensenShannon { splits, smoothing: 0.1 };
+        let expected = Criterion::JensenShannon { splits, smoothing: 0.1 };
+        let expected = expected.loss(&logits, classes, CpuTargets::Classes(&labels)).unwrap();
+        let (device_labels, scale) = (as_ints(&labels), Memory::floats(&[64.0]));
+        let run_on = |logits: &[f32]| {
+            let [losses, finite] = [0; 2].map(|_| Memory::fresh(batch * 4));
+            let gradient = Memory::fresh(batch * classes * 4);
+            let results = [&*losses, &*finite, &*gradient];
+            run(jensen_shannon([batch, classes], &Memory::floats(logits), &device_labels, rule, &scale, results));
+            (losses.read_floats(), finite.read_ints(), gradient.read_floats())
+        };
+        let what = format!("[{images}, {classes}] in {splits} splits");
+        let (losses, finite, gradient) = run_on(&logits);
+        let mean = losses.iter().sum::<f32>() / batch as f32;
+        assert_within(&what, &[mean], &[expected.value as f32], 1e-5);
+        let scaled: Vec<f32> = expected.gradient.iter().map(|g| g * 64.0).collect();
+        assert_within(&what, &gradient, &scaled, 1e-4);
+        assert!(finite.iter().all(|&finite| finite == 1), "{what}");
+        // The second image of the last split: what it spoils is that image in every split.
+        logits[(batch - images + 1) * classes] = f32::INFINITY;
+        let (losses, finite, gradient) = run_on(&logits);
+        for row in 0..batch {
+            let spoilt = row % images == 1;
+            assert!(losses[row].is_nan() == spoilt && (finite[row] == 0) == spoilt, "{what}: {row}");
+            assert!(gradient[row * classes..][..classes].iter().all(|g| g.is_nan() == spoilt), "{what}: {row}");
+        }
+    }
+    let memory = Memory::fresh(1 << 10);
+    let rule = LossRule::JensenShannon { splits: 3, smoothing: 0.0 };
+    let refused = jensen_shannon([4, 2], &memory, &memory, rule, &memory, [&memory; 3]).err().unwrap();
+    assert!(format!("{refused:#}").contains("a batch of 4 images cannot be split in 3"), "{refused:#}");
 }
 
 pub fn an_image_that_is_not_finite_spoils_its_own_loss_and_gradient() {

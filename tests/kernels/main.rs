@@ -7,6 +7,7 @@ mod checks;
 mod batch_norm;
 mod compare;
 mod conv2d;
+mod filter_gradients;
 mod filters;
 #[path = "../common/formula.rs"]
 mod formula;
@@ -24,8 +25,10 @@ mod optimizer;
 mod random;
 mod resize;
 mod squeeze_excite;
+mod step;
 mod training;
 mod updates;
+mod without_cudnn;
 
 use host as place;
 

@@ -1,7 +1,7 @@
 //! Normalising, blur-pool, average pools, activations and sums.
 
 use tresnet::ops::cuda::{self, padded};
-use tresnet::ops::{self, Activation, Normalize, Shape, Subsample};
+use tresnet::ops::{self, Activation, Dropout, Normalize, Shape, Subsample};
 
 use crate::compare::{CHANNELS, ELEMENTS, activated, assert_near, pad, padded_shape, round, unpad, values};
 use crate::memory::{Memory, run};
@@ -210,6 +210,22 @@ pub fn a_global_means_gradient_spreads_evenly() {
             let device = Memory::floats(&pad(&gradient, channels));
             run(cuda::pool::global_average_pool_gradient(element, padded_shape(shape), &device, &out));
             assert_near(&format!("{shape}"), element, &unpad(&out.read_values(element), channels), &expected);
+        }
+    }
+}
+
+pub fn a_dropout_drops_what_the_cpus_drops() {
+    for shape in shapes() {
+        for element in ELEMENTS {
+            let input = values("input", shape.len(), element);
+            let dropout = Dropout { rate: 0.3, stream: 0x9e37_79b9_7f4a_7c15 };
+            let expected: Vec<f32> = dropout.applied(&input).iter().map(|&value| round(value, element)).collect();
+            let map = Memory::values(element, &pad(&input, shape.channels));
+            let draw: Vec<u8> = [dropout.stream, dropout.bound()].iter().flat_map(|word| word.to_le_bytes()).collect();
+            let draw = Memory::of_bytes(&draw);
+            let (wide, scale) = (padded_shape(shape), dropout.scale());
+            run(cuda::drop::dropout(element, wide, shape.channels, &map, &draw, scale, &map));
+            assert_eq!(unpad(&map.read_values(element), shape.channels), expected, "{shape}");
         }
     }
 }

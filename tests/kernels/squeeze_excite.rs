@@ -31,9 +31,9 @@ impl Weights {
         Self { cpu, device }
     }
 
-    fn layers(&self, hidden: usize) -> Layers {
+    fn layers(&self, hidden: usize, between: Activation) -> Layers {
         let [w1, b1, w2, b2] = self.device.each_ref().map(|memory| (**memory).clone());
-        Layers { reduce: [w1, b1], expand: [w2, b2], hidden, between: Activation::Relu }
+        Layers { reduce: [w1, b1], expand: [w2, b2], hidden, between }
     }
 }
 
@@ -45,17 +45,17 @@ fn rows(values: &[f32], len: usize) -> Vec<f32> {
 }
 
 pub fn squeeze_and_excitation_is_the_cpus_both_ways() {
-    for (channels, hidden, height, width, activation) in [
-        (3, 2, 1, 1, Activation::Relu),
-        (76, 64, 7, 13, Activation::Relu),
-        (83, 33, 13, 7, Activation::Identity),
-        (100, 1, 20, 13, Activation::LeakyRelu(0.01)),
+    for (channels, hidden, height, width, activations) in [
+        (3, 2, 1, 1, [Activation::Relu, Activation::Silu]),
+        (76, 64, 7, 13, [Activation::Relu; 2]),
+        (83, 33, 13, 7, [Activation::Identity, Activation::Silu]),
+        (100, 1, 20, 13, [Activation::LeakyRelu(0.01), Activation::LeakyRelu(0.1)]),
     ] {
         let shape = Shape::new(2, height, width, channels);
         let weights = Weights::new(channels, hidden);
         for element in ELEMENTS {
             for (has_residual, splits) in [(false, 1), (true, 3)] {
-                check(shape, hidden, activation, &weights, element, has_residual, splits);
+                check(shape, hidden, activations, &weights, element, has_residual, splits);
             }
         }
     }
@@ -64,7 +64,7 @@ pub fn squeeze_and_excitation_is_the_cpus_both_ways() {
 fn check(
     shape: Shape,
     hidden: usize,
-    activation: Activation,
+    [activation, between]: [Activation; 2],
     weights: &Weights,
     element: Element,
     has_residual: bool,
@@ -75,7 +75,7 @@ fn check(
     let [input, residual, gradient] = ["x", "r", "g"].map(|name| values(name, shape.len(), element));
     let added = has_residual.then_some(&residual[..]);
     let [w1, b1, w2, b2] = weights.cpu.each_ref().map(|weights| &weights[..]);
-    let op = SqueezeExcite::new([channels, hidden], [w1, b1], [w2, b2], Activation::Relu, isa);
+    let op = SqueezeExcite::new([channels, hidden], [w1, b1], [w2, b2], between, isa);
     let mut expected = vec![0.0; shape.len()];
     let cpu_gate = op.forward(&input, shape, added, activation, &mut expected).unwrap();
 
@@ -83,10 +83,11 @@ fn check(
     let row = on_device.batch * on_device.channels;
     let map = |values: &[f32]| Memory::values(element, &pad(values, channels));
     let fresh = |floats: usize| Memory::fresh(floats * 4);
-    let (layers, device_input) = (weights.layers(hidden), map(&input));
+    let (layers, device_input) = (weights.layers(hidden, between), map(&input));
     let parts = fresh(splits * row);
-    let kept = [fresh(row), fresh(shape.batch * hidden), fresh(row)];
-    let own = Gate { mean: kept[0].clone(), hidden: kept[1].clone(), gates: kept[2].clone() };
+    let kept = [fresh(row), fresh(shape.batch * hidden), fresh(row), fresh(shape.batch * hidden)];
+    let reduced = between.is_curved().then(|| kept[3].clone());
+    let own = Gate { mean: kept[0].clone(), reduced, hidden: kept[1].clone(), gates: kept[2].clone() };
     run(global_average_pool(element, on_device, &device_input, splits, &parts));
     run(gate(on_device, &parts, splits, &layers, &own));
     let out = Memory::fresh(on_device.len() * element.size());
@@ -131,12 +132,22 @@ fn check(
     assert_within(&format!("bias's gradient of {what}"), &db2[..channels], &sums[3], digits);
 }
 
+pub fn a_gate_without_what_silu_was_given_is_refused() {
+    let memory = Memory::fresh(1 << 10);
+    let region = || (*memory).clone();
+    let layers = Weights::new(8, 2).layers(2, Activation::Silu);
+    let own = Gate { mean: region(), reduced: None, hidden: region(), gates: region() };
+    let out = GateGradient { expanded: region(), hidden: region(), position: region() };
+    let refused = gate_gradient(Shape::new(1, 1, 1, 8), &memory, 1, &own, &layers, &out).err().unwrap();
+    assert!(format!("{refused:#}").contains("Silu does not go back by what it gave"), "{refused:#}");
+}
+
 pub fn more_channels_than_a_block_can_hold_are_refused() {
     let memory = Memory::fresh(1 << 20);
     let region = || (*memory).clone();
     let layers =
         Layers { reduce: [region(), region()], expand: [region(), region()], hidden: 1, between: Activation::Relu };
-    let own = Gate { mean: region(), hidden: region(), gates: region() };
+    let own = Gate { mean: region(), reduced: None, hidden: region(), gates: region() };
     let refused = gate(Shape::new(1, 1, 1, 4104), &memory, 1, &layers, &own).err().unwrap();
     assert!(format!("{refused:#}").contains("4104 channels"), "{refused:#}");
 }

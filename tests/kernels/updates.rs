@@ -13,7 +13,7 @@ use tresnet::ops::training::{Control, LossRule, TargetKind, TargetValues, Update
 use tresnet::ops::{Isa, Shape};
 use tresnet::optim::{Clip, Ema, GroupOptions, Groups, OptimizerSettings, gradient_norm};
 
-use crate::training::Weights;
+use crate::step::Weights;
 use crate::{formula, learner};
 
 const SIDE: usize = 32;

@@ -74,7 +74,7 @@ fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(Dev
         options: TrainingOptions {
             element,
             norms: NormMode::InPlace,
-            loss: loss(settings.criterion)?,
+            loss: loss(settings.criterion),
             targets: match settings.augmentation.mixing {
                 Some(_) => TargetKind::Soft,
                 None => TargetKind::Classes,
@@ -98,8 +98,8 @@ fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(Dev
     Ok((training, scaler))
 }
 
-fn loss(criterion: Criterion) -> Result<LossRule> {
-    Ok(match criterion {
+fn loss(criterion: Criterion) -> LossRule {
+    match criterion {
         Criterion::CrossEntropy { smoothing } => LossRule::CrossEntropy { smoothing: smoothing as f32 },
         Criterion::Binary(binary) => LossRule::Binary {
             smoothing: binary.smoothing as f32,
@@ -107,8 +107,10 @@ fn loss(criterion: Criterion) -> Result<LossRule> {
             sum: binary.sum,
             positive_weight: binary.positive_weight.unwrap_or(1.0) as f32,
         },
-        Criterion::JensenShannon { .. } => bail!("--jsd-loss is not done on CUDA; use --device cpu"),
-    })
+        Criterion::JensenShannon { splits, smoothing } => {
+            LossRule::JensenShannon { splits, smoothing: smoothing as f32 }
+        }
+    }
 }
 
 impl Executor for CudaExecutor {

@@ -20,7 +20,7 @@ impl Graph {
     /// backward pass from the end.
     ///
     /// # Errors
-    /// If images of this shape do not suit the network, or one of its convolutions is not trained on a device yet.
+    /// If images of this shape do not suit the network, or the parts of a convolution do not make up one.
     pub fn conv_problems(&self, image: Shape, purpose: Use) -> Result<Vec<ConvProblem>> {
         let shapes = self.shapes(image)?;
         let mut problems = Vec::new();
@@ -29,21 +29,20 @@ impl Graph {
             let Some(own) = conv(&node.op)? else { continue };
             let Some(&input) = node.inputs.first() else { continue };
             let shape = shapes[input.0];
+            // Depthwise ones have kernels of our own.
+            let Form::Product(spec) = &own.form else { continue };
             match purpose {
                 Use::Evaluation => {
-                    // Depthwise ones have a kernel of our own.
-                    let Form::Product(spec) = &own.form else { continue };
                     let pass = ConvPass::Forward { residual: node.inputs.len() > 1, activation: own.activation };
                     problems.push(problem(spec, shape, pass));
                 }
                 Use::Training => {
-                    let spec = own.trained()?;
-                    problems.push(problem(&spec, shape, ConvPass::Statistics));
+                    problems.push(problem(spec, shape, ConvPass::Statistics));
                     // Nobody asks for the image's gradient.
                     if input != Value(0) {
-                        gradients.push(problem(&spec, shape, self.input_gradient(at, input)));
+                        gradients.push(problem(spec, shape, self.input_gradient(at, input)));
                     }
-                    gradients.push(problem(&spec, shape, ConvPass::WeightGradient));
+                    gradients.push(problem(spec, shape, ConvPass::WeightGradient));
                 }
             }
         }
@@ -90,14 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_trained_is_refused_by_name() {
+    fn depthwise_convolutions_are_not_asked_for() {
         let (mut graph, image) = Graph::new(8, 1);
         let layer = ConvLayer { grouping: Grouping::Depthwise, ..ConvLayer::new("depthwise".into(), 8) };
         graph.conv(image, layer);
-        let shape = Shape::new(2, 8, 8, 8);
-        let error = graph.conv_problems(shape, Use::Training).unwrap_err().to_string();
-        assert_eq!(error, "depthwise convolutions are not trained on a GPU yet");
-        assert_eq!(graph.conv_problems(shape, Use::Evaluation).unwrap(), []);
+        for purpose in [Use::Evaluation, Use::Training] {
+            assert_eq!(graph.conv_problems(Shape::new(2, 8, 8, 8), purpose).unwrap(), []);
+        }
     }
 
     #[test]
@@ -109,10 +107,21 @@ mod tests {
             x,
             ConvLayer { grouping: Grouping::Groups(4), kernels: &[3], ..ConvLayer::new("grouped".into(), 16) },
         );
-        let problems = graph.conv_problems(Shape::new(2, 8, 8, 16), Use::Evaluation).unwrap();
-        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let shown = |purpose| -> Vec<String> {
+            let problems = graph.conv_problems(Shape::new(2, 8, 8, 16), purpose).unwrap();
+            problems.iter().map(ToString::to_string).collect()
+        };
         assert_eq!(
-            shown,
+            shown(Use::Training)[2..6],
+            [
+                "2x8x8x16 -> 16, 3x3/1 in 4 groups: conv + statistics",
+                "2x8x8x16 -> 16, 3x3/1 in 4 groups: weight gradient",
+                "2x8x8x16 -> 16, 3x3/1 in 4 groups: input gradient",
+                "2x8x8x24 -> 16, 1x1/1: weight gradient",
+            ]
+        );
+        assert_eq!(
+            shown(Use::Evaluation),
             [
                 "2x8x8x16 -> 24, 1x1/1: conv + bias",
                 "2x8x8x24 -> 16, 1x1/1: conv + bias",

@@ -1,10 +1,10 @@
 //! A convolution of the graph as a device computes it.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 
-use crate::nn::graph::{Conv, Norm, Op};
+use crate::nn::graph::{Conv, Norm, Op, ParameterId};
 use crate::ops::cuda::padded;
-use crate::ops::{Activation, Bands, ConvSpec};
+use crate::ops::{Activation, Bands, ConvSpec, Piece};
 
 /// A convolution with its surroundings.
 pub struct DeviceConv<'a> {
@@ -50,24 +50,34 @@ fn fits_in_groups(spec: &ConvSpec) -> bool {
 }
 
 impl DeviceConv<'_> {
-    /// The convolution, where a gradient goes back through it by cuDNN.
+    /// The weight that a device takes as it is: of a product of one part over the channels of that part. All others are
+    /// joined of their parts' weights.
+    pub fn whole(&self) -> Option<(ConvSpec, ParameterId)> {
+        match (&self.form, self.convs) {
+            (Form::Product(spec), [only]) if only.spec == *spec => Some((*spec, only.weight)),
+            _ => None,
+        }
+    }
+
+    /// Where the parts' weights lie in the joined one.
     ///
     /// # Errors
-    /// For a grouped, depthwise or mixed convolution, or SiLU.
-    pub fn trained(&self) -> Result<ConvSpec> {
-        let Form::Product(spec) = self.form else { bail!("depthwise convolutions are not trained on a GPU yet") };
-        ensure!(
-            spec.groups == 1 && self.convs.len() == 1,
-            "grouped and mixed convolutions are not trained on a GPU yet"
-        );
-        sloped(self.activation)?;
-        Ok(spec)
+    /// If the parts leave output channels out.
+    pub fn pieces(&self) -> Result<Vec<Piece>> {
+        let parts: Vec<ConvSpec> = self.convs.iter().map(|conv| conv.spec).collect();
+        match &self.form {
+            Form::Product(spec) => spec.pieces(&parts),
+            Form::Depthwise(bands) => Ok(bands.pieces(&parts)),
+        }
     }
 }
 
-/// # Errors
-/// For an activation that is no slope.
-pub fn sloped(activation: Activation) -> Result<()> {
-    ensure!(!activation.is_curved(), "SiLU is not trained on a GPU yet");
-    Ok(())
+impl Form {
+    /// Values of the weight on a device.
+    pub fn weight_len(&self) -> usize {
+        match self {
+            Self::Product(spec) => spec.padded().weight_shape().iter().product(),
+            Self::Depthwise(bands) => bands.weight_len(),
+        }
+    }
 }

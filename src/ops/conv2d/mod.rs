@@ -14,6 +14,7 @@ mod level;
 mod outer;
 mod pack;
 mod padding;
+mod pieces;
 mod problem;
 mod product;
 mod spec;
@@ -23,6 +24,7 @@ pub use algorithm::Algorithm;
 pub use backward::{conv2d_input_gradient, conv2d_weight_gradient};
 pub use bands::{Band, Bands};
 pub use padding::{PaddedConv, PaddedLinear, padded_vector};
+pub use pieces::Piece;
 pub use problem::{ConvPass, ConvProblem, Fusion};
 pub use spec::{ConvSpec, Window};
 

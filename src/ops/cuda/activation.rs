@@ -18,6 +18,7 @@ pub fn activation_gradient(
         .channels(shape.channels)
         .values(gradient, shape.len())
         .values(output, shape.len())
+        .require(!activation.is_curved(), || format!("{activation:?} does not go back by what it gave"))
         .float(activation.slope())
         .int(shape.len() / EIGHT)
         .threads(shape.len() / EIGHT)

@@ -110,7 +110,8 @@ pub fn apply(
 pub enum Saved<'a> {
     /// The norm's input. The gradient is behind the activation already.
     Input(&'a Region),
-    /// The norm's input; the activation's sign is computed again. Not for a norm with a residual.
+    /// The norm's input; what the activation was given is computed again: all that SiLU can go back by. Not for a norm
+    /// with a residual.
     InputAgain(&'a Region, Activation),
     /// The norm's input and its result, which a residual may have been added to.
     InputAndOutput(&'a Region, &'a Region, Activation),
@@ -120,7 +121,7 @@ pub enum Saved<'a> {
 
 impl Saved<'_> {
     /// The arguments before and after those that the two kernels have in common.
-    fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, [usize; 2], f32) {
+    fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, [usize; 2], Activation) {
         // `Through` of batch_norm_gradient.cu.
         let (saved, output, in_place, through, activation) = match self {
             Self::Input(input) => (input, None, 0, 0, Activation::Identity),
@@ -128,11 +129,14 @@ impl Saved<'_> {
             Self::InputAndOutput(input, output, activation) => (input, Some(output), 0, 2, activation),
             Self::InputAgain(input, activation) => (input, None, 0, 3, activation),
         };
-        let slope = activation.slope();
+        let invertible = activation.slope() > 0.0 && !activation.is_curved();
         let [centre, factor] = if in_place == 1 { [&norm.bias, &norm.weight] } else { [&norm.mean, &norm.inverse] };
         let builder = builder
             .channels(shape.channels)
-            .require(in_place == 0 || slope > 0.0, || "an in-place norm needs an activation to invert".to_owned())
+            .require(in_place == 0 || invertible, || "an in-place norm needs an activation to invert".to_owned())
+            .require(through == 3 || !activation.is_curved(), || {
+                format!("{activation:?} does not go back by what it gave")
+            })
             .values(gradient, shape.len())
             .values(saved, shape.len())
             .optional_values(output, shape.len())
@@ -140,7 +144,7 @@ impl Saved<'_> {
             .words(factor, shape.channels)
             .words(&norm.scale, shape.channels)
             .words(&norm.shift, shape.channels);
-        (builder, [in_place, through], slope)
+        (builder, [in_place, through], activation)
     }
 }
 
@@ -156,12 +160,12 @@ pub fn gradient_sums(
     sums: &Region,
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_sums", element, shape);
-    let (builder, ways, slope) = saved.pass(builder, shape, gradient, norm);
+    let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
     builder
         .optional_values(behind, shape.len())
         .words(sums, partial_sums(shape))
         .ints(ways)
-        .float(slope)
+        .activation(activation)
         .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
         .grid([chunks(shape), column_blocks(shape.channels), 1])
 }
@@ -194,14 +198,14 @@ pub fn gradient_apply(
     out: &Region,
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_apply", element, shape);
-    let (builder, ways, slope) = saved.pass(builder, shape, gradient, norm);
+    let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
     builder
         .words(means, 2 * shape.channels)
         .words(&norm.weight, shape.channels)
         .words(&norm.inverse, shape.channels)
         .values(out, shape.len())
         .ints(ways)
-        .float(slope)
+        .activation(activation)
         .ints([shape.pixels(), shape.channels])
         .threads(shape.len() / EIGHT)
 }

@@ -1,4 +1,4 @@
-//! Launches of conv2d/direct.cu. Channels are as they are: nothing needs to be padded here.
+//! Launches of conv2d/direct.cu and conv2d/grouped.cu. Channels are as they are: nothing needs to be padded here.
 
 use anyhow::Result;
 
@@ -54,8 +54,8 @@ pub fn conv2d(
     builder.grid(tiles(out_shape.pixels(), spec.out_channels))
 }
 
-/// [`crate::ops::conv2d_input_gradient`]: `out` is the input's gradient plus `add`, which may be `out`; `shape` is the
-/// input's.
+/// [`crate::ops::conv2d_input_gradient`], dense or in groups: `out` is the input's gradient plus `add`, which may be `out`;
+/// `shape` is the input's. In groups the input's channels are a multiple of eight.
 pub fn conv2d_input_gradient(
     element: Element,
     spec: &ConvSpec,
@@ -65,17 +65,22 @@ pub fn conv2d_input_gradient(
     out: &Region,
 ) -> Result<Launch> {
     let out_shape = spec.output(shape)?;
-    Builder::new("conv2d_input_gradient", element, What(spec, shape))
+    let grouped = spec.groups > 1;
+    let name = if grouped { "conv2d_grouped_input_gradient" } else { "conv2d_input_gradient" };
+    let builder = Builder::new(name, element, What(spec, shape))
         .values(gradient, out_shape.len())
         .values(weight, weight_len(spec))
         .optional_values(add, shape.len())
         .values(out, shape.len())
         .ints(geometry(spec, shape, out_shape))
-        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned())
-        .grid(tiles(shape.pixels(), spec.in_channels))
+        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned());
+    if grouped {
+        return builder.channels(shape.channels).int(spec.groups).threads(shape.len() / EIGHT);
+    }
+    builder.grid(tiles(shape.pixels(), spec.in_channels))
 }
 
-/// [`crate::ops::conv2d_weight_gradient`]: adds to `out`, in f32 and in the device's order; `shape` is the input's.
+/// [`crate::ops::conv2d_weight_gradient`], dense or in groups: adds to `out`, in f32 and in the device's order; `shape` is the input's.
 pub fn conv2d_weight_gradient(
     element: Element,
     spec: &ConvSpec,
@@ -84,13 +89,18 @@ pub fn conv2d_weight_gradient(
     out: &Region,
 ) -> Result<Launch> {
     let out_shape = spec.output(shape)?;
-    Builder::new("conv2d_weight_gradient", element, What(spec, shape))
+    let grouped = spec.groups > 1;
+    let name = if grouped { "conv2d_grouped_weight_gradient" } else { "conv2d_weight_gradient" };
+    let builder = Builder::new(name, element, What(spec, shape))
         .values(input, shape.len())
         .values(gradient, out_shape.len())
         .words(out, weight_len(spec))
         .ints(geometry(spec, shape, out_shape))
-        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned())
-        .grid(tiles(spec.out_channels, weight_len(spec) / spec.out_channels.max(1)))
+        .require(countable(shape) && countable(out_shape), || "too many pixels: take a smaller batch".to_owned());
+    if grouped {
+        return builder.int(spec.groups).grid([spec.out_channels * spec.kernel * spec.kernel, 1, 1]);
+    }
+    builder.grid(tiles(spec.out_channels, weight_len(spec) / spec.out_channels.max(1)))
 }
 
 /// Blocks for a product of so many rows and columns.

@@ -52,3 +52,25 @@ pub fn scale_values(
         .ints([rows, channels, width])
         .threads(rows * width)
 }
+
+/// [`crate::ops::Dropout`] over a map of which the network knows `channels`. `draw` holds two u64, its stream and its
+/// bound; `out` may be `values`.
+pub fn dropout(
+    element: Element,
+    shape: Shape,
+    channels: usize,
+    values: &Region,
+    draw: &Region,
+    scale: f32,
+    out: &Region,
+) -> Result<Launch> {
+    Builder::new("dropout", element, shape)
+        .channels(shape.channels)
+        .require(channels <= shape.channels, || format!("{channels} channels of {}", shape.channels))
+        .values(values, shape.len())
+        .bytes(draw, 2 * size_of::<u64>())
+        .float(scale)
+        .values(out, shape.len())
+        .ints([shape.pixels(), channels, shape.channels])
+        .threads(shape.len() / EIGHT)
+}

@@ -93,6 +93,12 @@ DEVICE float activate(float x, float slope) {
     return scaled > x ? scaled : x;
 }
 
+// The slope of x * sigmoid(x).
+DEVICE float silu_slope(float x) {
+    float gate = 1.0f / (1.0f + expf(-x));
+    return gate * (1.0f + x * (1.0f - gate));
+}
+
 // The place of this thread among all of a one-dimensional grid's, which launch.rs keeps below 2^31.
 DEVICE int thread_index() { return static_cast<int>(blockIdx.x * BLOCK + threadIdx.x); }
 

@@ -18,6 +18,7 @@ mod device;
 mod download;
 pub mod drop;
 mod element;
+pub mod filter_parts;
 #[cfg(feature = "cuda")]
 mod graph;
 mod launch;

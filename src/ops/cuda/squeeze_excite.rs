@@ -25,6 +25,8 @@ pub struct Layers {
 pub struct Gate {
     /// `[batch, channels]`
     pub mean: Region,
+    /// `[batch, hidden]`, before what stands between the layers: where SiLU does and a gradient is to go back.
+    pub reduced: Option<Region>,
     /// `[batch, hidden]`
     pub hidden: Region,
     /// `[batch, channels]`
@@ -50,6 +52,7 @@ pub fn gate(shape: Shape, parts: &Region, splits: usize, layers: &Layers, out: &
         .words(&layers.expand[1], shape.channels)
         .activation(layers.between)
         .words(&out.mean, rows)
+        .optional_words(out.reduced.as_ref(), shape.batch * layers.hidden)
         .words(&out.hidden, shape.batch * layers.hidden)
         .words(&out.gates, rows)
         .ints([splits, shape.batch, shape.channels, layers.hidden])
@@ -93,6 +96,7 @@ pub fn gradient_sums(
         .values(gradient, shape.len())
         .values(output, shape.len())
         .values(input, shape.len())
+        .require(!activation.is_curved(), || format!("{activation:?} does not go back by what it gave"))
         .float(activation.slope())
         .words(parts, splits * shape.batch * shape.channels)
         .ints([shape.batch, shape.area(), shape.channels, splits])
@@ -103,7 +107,7 @@ pub fn gradient_sums(
 pub struct GateGradient {
     /// Of what the sigmoid took, `[batch, channels]`.
     pub expanded: Region,
-    /// Of what the ReLU took, `[batch, hidden]`.
+    /// Of what was given to the activation between the layers, `[batch, hidden]`.
     pub hidden: Region,
     /// Of each position of the input, by way of the mean, `[batch, channels]`.
     pub position: Region,
@@ -120,12 +124,16 @@ pub fn gate_gradient(
 ) -> Result<Launch> {
     let (rows, weights) = (shape.batch * shape.channels, shape.channels * layers.hidden);
     builder("squeeze_excite_gate_gradient", shape, layers.hidden)
-        .require(layers.between == Activation::Relu, || "a gate goes back through ReLU alone".to_owned())
+        .require(gate.reduced.is_some() || !layers.between.is_curved(), || {
+            format!("{:?} does not go back by what it gave", layers.between)
+        })
         .words(parts, splits * rows)
         .words(&gate.gates, rows)
+        .optional_words(gate.reduced.as_ref(), shape.batch * layers.hidden)
         .words(&gate.hidden, shape.batch * layers.hidden)
         .words(&layers.reduce[0], weights)
         .words(&layers.expand[0], weights)
+        .activation(layers.between)
         .words(&out.expanded, rows)
         .words(&out.hidden, shape.batch * layers.hidden)
         .words(&out.position, rows)

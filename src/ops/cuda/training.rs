@@ -1,4 +1,5 @@
-//! Launches of training.cu and binary_cross_entropy.cu: what surrounds a training step's passes, and its other loss.
+//! Launches of training.cu, binary_cross_entropy.cu and jensen_shannon.cu: what surrounds a training step's passes, and
+//! its other losses.
 
 use anyhow::{Result, bail};
 
@@ -7,6 +8,8 @@ use super::launch::{Builder, EIGHT, Launch, Region};
 use super::optimizer::STATE;
 use crate::ops::training::LossRule;
 
+/// `MOST_SPLITS` of jensen_shannon.cu.
+const MOST_SPLITS: usize = 16;
 /// f32 of a batch's control.
 const CONTROL: usize = 3;
 
@@ -88,4 +91,32 @@ pub fn binary_cross_entropy(
         .ints([batch, classes])
         .require(classes > 0, || "no class".to_owned())
         .grid([batch, 1, 1])
+}
+
+/// Cross-entropy of the first split plus the Jensen-Shannon divergence of all, for logits `[batch, classes]`, split after
+/// split, against a class an image (i32); the gradient times `scale`. Results: of each row its image's loss, whether the
+/// image's logits are finite, and the gradient.
+pub fn jensen_shannon(
+    [batch, classes]: [usize; 2],
+    logits: &Region,
+    labels: &Region,
+    rule: LossRule,
+    scale: &Region,
+    [losses, finite, gradient]: [&Region; 3],
+) -> Result<Launch> {
+    let LossRule::JensenShannon { splits, smoothing } = rule else { bail!("{rule:?} is no loss of splits") };
+    let images = batch / splits.max(1);
+    Builder::plain("jensen_shannon", format_args!("[{batch}, {classes}] in {splits} splits"))
+        .require((2..=MOST_SPLITS).contains(&splits), || format!("splits are from 2 to {MOST_SPLITS}"))
+        .require(images * splits == batch, || format!("a batch of {batch} images cannot be split in {splits}"))
+        .words(logits, batch * classes)
+        .words(labels, images)
+        .float(smoothing)
+        .words(scale, 1)
+        .words(losses, batch)
+        .words(finite, batch)
+        .words(gradient, batch * classes)
+        .ints([images, splits, classes])
+        .require(classes > 0, || "no class".to_owned())
+        .grid([images, 1, 1])
 }

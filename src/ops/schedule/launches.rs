@@ -109,7 +109,7 @@ impl Step {
                 let GateScratch { splits, parts, mean, hidden: kept, gates } = scratch;
                 let [w1, b1, w2, b2] = memory.constants(*constants)?.map(Clone::clone);
                 let layers = Layers { reduce: [w1, b1], expand: [w2, b2], hidden: *hidden, between: *between };
-                let gate = Gate { mean: at(mean)?, hidden: at(kept)?, gates: at(gates)? };
+                let gate = Gate { mean: at(mean)?, reduced: None, hidden: at(kept)?, gates: at(gates)? };
                 let (input, parts, residual) = (at(input)?, at(parts)?, maybe(residual)?);
                 return Ok(vec![
                     pool::global_average_pool(element, *shape, &input, *splits, &parts)?,

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
-use crate::ops::{Shape, Slot};
+use crate::ops::{Dropout, Shape, Slot};
 
 /// Where things are in the block.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct BatchLayout {
     pub control: Slot,
     /// f32, by the number that steps give.
     pub scales: Vec<Slot>,
+    /// Two u64 each, a stream and a bound, by the number that steps give.
+    pub dropouts: Vec<Slot>,
     pub bytes: usize,
 }
 
@@ -60,6 +62,8 @@ pub struct Batch<'a> {
     pub targets: TargetValues<'a>,
     /// By the numbers of the layout.
     pub scales: &'a [Vec<f32>],
+    /// By the numbers of the layout.
+    pub dropouts: &'a [Dropout],
     pub control: Control,
 }
 
@@ -67,8 +71,16 @@ pub struct Batch<'a> {
 const ALIGNMENT: usize = 256;
 
 impl BatchLayout {
-    /// For images of `image`; with one run of `scales` values for each length named.
-    pub fn new(image: Shape, bytes_of_pixels: bool, target_kind: TargetKind, classes: usize, scales: &[usize]) -> Self {
+    /// For images of `image`; with one run of `scales` values for each length named, and so many `dropouts` within the
+    /// network.
+    pub fn new(
+        image: Shape,
+        bytes_of_pixels: bool,
+        target_kind: TargetKind,
+        classes: usize,
+        scales: &[usize],
+        dropouts: usize,
+    ) -> Self {
         let mut bytes: usize = 0;
         let mut take = |len: usize| {
             let slot = Slot { offset: bytes, bytes: len };
@@ -83,7 +95,8 @@ impl BatchLayout {
         });
         let control = take(4 * word);
         let scales = scales.iter().map(|len| take(len * word)).collect();
-        Self { image, bytes_of_pixels, pixels, target_kind, classes, targets, control, scales, bytes }
+        let dropouts = (0..dropouts).map(|_| take(2 * size_of::<u64>())).collect();
+        Self { image, bytes_of_pixels, pixels, target_kind, classes, targets, control, scales, dropouts, bytes }
     }
 
     /// Writes a batch into a block of [`Self::bytes`].
@@ -92,7 +105,7 @@ impl BatchLayout {
     /// If the batch is not of this layout, or a class is out of range.
     pub fn fill(&self, block: &mut [u8], batch: &Batch) -> Result<()> {
         ensure!(block.len() == self.bytes, "a block of {} bytes, not {}", block.len(), self.bytes);
-        let Batch { pixels, targets, scales, control } = batch;
+        let Batch { pixels, targets, scales, dropouts, control } = batch;
         match (pixels, self.bytes_of_pixels) {
             (Pixels::Bytes(bytes), true) => put(block, self.pixels, bytes.iter().map(|byte| [*byte]))?,
             (Pixels::Floats(floats), false) => put_floats(block, self.pixels, floats)?,
@@ -111,7 +124,10 @@ impl BatchLayout {
         }
         put_floats(block, self.control, &[control.share, control.lr, control.ema_weight, 0.0])?;
         ensure!(scales.len() == self.scales.len(), "{} runs of scales, not {}", scales.len(), self.scales.len());
-        self.scales.iter().zip(*scales).try_for_each(|(&slot, scales)| put_floats(block, slot, scales))
+        self.scales.iter().zip(*scales).try_for_each(|(&slot, scales)| put_floats(block, slot, scales))?;
+        ensure!(dropouts.len() == self.dropouts.len(), "{} dropouts, not {}", dropouts.len(), self.dropouts.len());
+        let draw = |dropout: &Dropout| [dropout.stream, dropout.bound()].into_iter().map(u64::to_le_bytes);
+        self.dropouts.iter().zip(*dropouts).try_for_each(|(&slot, dropout)| put(block, slot, draw(dropout)))
     }
 }
 
@@ -134,24 +150,28 @@ mod tests {
 
     #[test]
     fn a_batch_lies_where_the_layout_says() {
-        let layout = BatchLayout::new(Shape::new(2, 1, 1, 3), true, TargetKind::Classes, 4, &[2]);
+        let layout = BatchLayout::new(Shape::new(2, 1, 1, 3), true, TargetKind::Classes, 4, &[2], 1);
         let scales = [vec![0.0, 2.0]];
         let (pixels, targets) = (Pixels::Bytes(&[1, 2, 3, 4, 5, 6]), TargetValues::Classes(&[3, 0]));
         let mut block = vec![0; layout.bytes];
-        layout.fill(&mut block, &Batch { pixels, targets, scales: &scales, control: CONTROL }).unwrap();
+        let dropouts = [Dropout { rate: 0.5, stream: 77 }];
+        let batch = Batch { pixels, targets, scales: &scales, dropouts: &dropouts, control: CONTROL };
+        layout.fill(&mut block, &batch).unwrap();
         let float = |slot: Slot, at: usize| f32::from_le_bytes(block[slot.offset + 4 * at..][..4].try_into().unwrap());
         assert_eq!(block[layout.pixels.offset..][..6], [1, 2, 3, 4, 5, 6]);
         assert_eq!(block[layout.targets.offset], 3);
         assert_eq!([0, 1, 2].map(|at| float(layout.control, at)), [0.5, 0.1, 0.25]);
         assert_eq!([0, 1].map(|at| float(layout.scales[0], at)), [0.0, 2.0]);
+        let draw = [77, 1 << 63].map(u64::to_le_bytes).concat();
+        assert_eq!(block[layout.dropouts[0].offset..][..16], draw);
     }
 
     #[test]
     fn another_batch_than_the_layouts_is_refused() {
-        let layout = BatchLayout::new(Shape::new(2, 1, 1, 1), true, TargetKind::Classes, 4, &[]);
+        let layout = BatchLayout::new(Shape::new(2, 1, 1, 1), true, TargetKind::Classes, 4, &[], 0);
         let mut block = vec![0; layout.bytes];
         let mut refused = |pixels, targets| {
-            let batch = Batch { pixels, targets, scales: &[], control: CONTROL };
+            let batch = Batch { pixels, targets, scales: &[], dropouts: &[], control: CONTROL };
             layout.fill(&mut block, &batch).unwrap_err().to_string()
         };
         let range = refused(Pixels::Bytes(&[1, 2]), TargetValues::Classes(&[4, 0]));

@@ -60,7 +60,7 @@ mod tests {
         builder.push(TrainingOp::Add { shape: SHAPE }, [wide, image], [sum]);
         let (behind, activation) = (builder.over(sum), Activation::Relu);
         builder.push(TrainingOp::ActivationGradient { shape: SHAPE, activation }, [sum, image], [behind]);
-        builder.finish(BatchLayout::new(SHAPE, true, TargetKind::Classes, 2, &[]), behind).unwrap()
+        builder.finish(BatchLayout::new(SHAPE, true, TargetKind::Classes, 2, &[], 0), behind).unwrap()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{NormPlaces, Place, TrainingSchedule, TrainingStep, Variable};
+use super::{Filter, NormPlaces, Place, TrainingSchedule, TrainingStep, Variable};
 use crate::ops::Slot;
 use crate::ops::cuda::batch_norm::{Norm, Running};
 use crate::ops::cuda::{Element, Region};
@@ -90,15 +90,34 @@ impl Bound<'_> {
         part(&self.memory.gradients, place.words())
     }
 
-    /// A convolution's weight.
+    /// A parameter in the element.
     pub fn copy(&self, place: Place) -> Result<Region> {
         part(&self.memory.copies, place.of(self.memory.element))
+    }
+
+    /// A convolution's weight, which is the last that the step reads where it was joined.
+    pub fn filter(&self, weight: &Filter) -> Result<Region> {
+        match weight {
+            Filter::Parameter(place) => self.copy(*place),
+            Filter::Joined(_) => self.read(self.step.reads.len().saturating_sub(1)),
+        }
+    }
+
+    /// What a convolution's step adds to its product, if it does.
+    pub fn added(&self) -> Result<Option<Region>> {
+        self.step.op.adds().then(|| self.read(1)).transpose()
     }
 
     /// A run of scales of the batch.
     pub fn scales(&self, number: usize) -> Result<Region> {
         let slot = self.schedule.batch.scales.get(number);
         part(&self.memory.batch, *slot.with_context(|| format!("the batch has no scales {number}"))?)
+    }
+
+    /// A dropout of the batch.
+    pub fn draw(&self, number: usize) -> Result<Region> {
+        let slot = self.schedule.batch.dropouts.get(number);
+        part(&self.memory.batch, *slot.with_context(|| format!("the batch has no dropout {number}"))?)
     }
 
     /// A norm with `numbers`, four f32 a channel, for what a batch gives it.

@@ -24,7 +24,7 @@ pub use batch::{Batch, BatchLayout, Control, Pixels, TargetKind, TargetValues};
 pub use builder::TrainingBuilder;
 pub use layout::FlatLayout;
 pub use memory::{TrainingMemory, UpdateMemory};
-pub use places::{AffinePlaces, GatePlaces, NormPlaces, Place};
+pub use places::{AffinePlaces, Filter, FilterPart, GatePlaces, NormPlaces, Place};
 pub use step::{GateSizes, LossRule, SavedNorm, TrainingOp, TrainingStep};
 pub use trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup, trainer};
 pub use update::{LambRules, Stepper, UpdateRules, UpdateSizes};

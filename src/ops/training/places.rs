@@ -1,7 +1,7 @@
 //! Where a network's parameters lie in the flat arrays of values, gradients and optimiser state.
 
-use crate::ops::Slot;
 use crate::ops::cuda::Element;
+use crate::ops::{Activation, Piece, Slot};
 
 /// A parameter's elements in every flat array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,26 @@ pub struct AffinePlaces {
     pub bias: Place,
 }
 
-/// A gate's two layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A gate's two layers, and what stands between them.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GatePlaces {
     pub reduce: AffinePlaces,
     pub expand: AffinePlaces,
+    pub between: Activation,
+}
+
+/// Where a part of a joined filter lies there, and where among the parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterPart {
+    pub piece: Piece,
+    pub place: Place,
+}
+
+/// Where a convolution's weight is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Among the parameters, as the convolution takes it.
+    Parameter(Place),
+    /// A variable, read last, joined of these; for a gradient, those of them that get one.
+    Joined(Vec<FilterPart>),
 }

@@ -1,8 +1,8 @@
 //! The ops that training steps consist of. Shapes are those on the device, channels padded.
 
-use super::{AffinePlaces, GatePlaces, NormPlaces, Place, Variable};
+use super::{AffinePlaces, Filter, FilterPart, GatePlaces, NormPlaces, Variable};
 use crate::ops::cuda::linear::LinearShape;
-use crate::ops::{Activation, ConvProblem, Shape, Subsample};
+use crate::ops::{Activation, Bands, ConvPass, ConvProblem, Shape, Subsample};
 
 /// An op with the variables that it reads and writes, in the order that the op names.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +17,12 @@ pub struct TrainingStep {
 pub enum TrainingOp {
     /// The batch's pixels, normalised, in cells: -> cells.
     Images { image: Shape, cell: usize },
-    /// input, perhaps residual -> output; with statistics also -> sums, squares.
-    Conv { problem: ConvProblem, weight: Place },
+    /// -> a filter, of the element.
+    JoinFilter { parts: Vec<FilterPart> },
+    /// input, perhaps residual, perhaps filter -> output; with statistics also -> sums, squares.
+    Conv { problem: ConvProblem, weight: Filter },
+    /// input, filter, perhaps residual -> output.
+    Depthwise { bands: Bands, shape: Shape, activation: Activation },
     /// values, perhaps sums, squares -> partial moments, numbers. Running statistics move.
     Statistics { shape: Shape, norm: NormPlaces, epsilon: f32, momentum: f32 },
     /// values, numbers, perhaps residual -> output, which may be the values.
@@ -33,12 +37,15 @@ pub enum TrainingOp {
     MaxPool3x3 { shape: Shape },
     /// input -> output.
     Subsample { shape: Shape, op: Subsample },
-    /// input -> partial means, mean, hidden, gates.
+    /// input -> partial means, mean, hidden, gates; with SiLU between the layers also -> what it was given.
     Gate { sizes: GateSizes, layers: GatePlaces },
     /// input, gates, perhaps residual -> output.
     Gated { shape: Shape, activation: Activation },
     /// input -> output, f32.
     GlobalAveragePool { shape: Shape },
+    /// values -> those that stay, times a scale; may be the values. Dropout number `draw` of the batch, over the network's
+    /// own `channels`.
+    Dropout { shape: Shape, channels: usize, draw: usize, scale: f32 },
     /// f32 values -> the same times scales, one a value of the network's own `channels`; may be the values.
     Drop { rows: usize, channels: usize, width: usize, scales: usize },
     /// f32: input -> output.
@@ -51,8 +58,9 @@ pub enum TrainingOp {
     LinearInputGradient { shape: LinearShape, layer: AffinePlaces },
     /// gradient, f32 -> input's gradient.
     GlobalAveragePoolGradient { shape: Shape },
-    /// gradient, output or input, input, mean, hidden, gates -> partial sums, expanded, hidden gradient, position; with an
-    /// activation also -> the gradient behind it, in place. The layers' gradients are raised.
+    /// gradient, output or input, input, mean, hidden, gates, with SiLU between the layers what it was given -> partial
+    /// sums, expanded, hidden gradient, position; with an activation also -> the gradient behind it, in place. The layers'
+    /// gradients are raised.
     GateGradient { sizes: GateSizes, layers: GatePlaces, activation: Activation },
     /// gradient, gates, position -> input's gradient.
     GatedGradient { shape: Shape },
@@ -61,10 +69,14 @@ pub enum TrainingOp {
     NormGradientSums { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation, behind: bool },
     /// gradient, saved, numbers, means -> input's gradient, which may be the gradient.
     NormGradient { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation },
-    /// gradient, perhaps add -> input's gradient.
-    ConvInputGradient { problem: ConvProblem, weight: Place },
-    /// input, gradient -> nothing, or the bare gradient: the weight's is raised.
-    ConvWeightGradient { problem: ConvProblem, weight: Place },
+    /// gradient, perhaps add, perhaps filter -> input's gradient.
+    ConvInputGradient { problem: ConvProblem, weight: Filter },
+    /// input, gradient -> the bare gradient, where that is made: the weight's is raised.
+    ConvWeightGradient { problem: ConvProblem, weight: Filter },
+    /// gradient, filter, perhaps add -> input's gradient; `shape` is the input's.
+    DepthwiseInputGradient { bands: Bands, shape: Shape },
+    /// input, gradient -> partial sums: the parts' gradients are raised. `shape` is the input's.
+    DepthwiseWeightGradient { bands: Bands, shape: Shape, parts: Vec<FilterPart> },
     /// gradient, output -> the gradient behind the activation, in place.
     ActivationGradient { shape: Shape, activation: Activation },
     /// gradient -> the same times its images' scales.
@@ -109,15 +121,29 @@ pub enum LossRule {
     CrossEntropy { smoothing: f32 },
     /// Binary cross-entropy, as the room `loss` defines it.
     Binary { smoothing: f32, threshold: Option<f32>, sum: bool, positive_weight: f32 },
+    /// Cross-entropy of the batch's first split plus the Jensen-Shannon divergence of all `splits`.
+    JensenShannon { splits: usize, smoothing: f32 },
 }
 
 impl TrainingOp {
+    /// Whether a convolution, or its input's gradient, adds what it reads after its first operand.
+    pub fn adds(&self) -> bool {
+        match self {
+            Self::Conv { problem, .. } | Self::ConvInputGradient { problem, .. } => matches!(
+                problem.pass,
+                ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true, .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Which variable that is read may have which written one in its very place: numbers among reads and writes.
     pub fn in_place(&self) -> &'static [(usize, usize)] {
         match self {
             Self::Norm { .. }
             | Self::Join { .. }
             | Self::Drop { .. }
+            | Self::Dropout { .. }
             | Self::NormGradient { .. }
             | Self::ActivationGradient { .. }
             | Self::Add { .. } => &[(0, 0)],

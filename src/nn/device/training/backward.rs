@@ -2,16 +2,16 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{Lowering, TrainedConv};
+use super::Lowering;
 use crate::nn::graph::{Norm, Op, Value};
 use crate::ops::cuda::batch_norm::partial_sums;
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, SavedNorm, TrainingOp, Variable};
-use crate::ops::{Activation, ConvPass, ConvProblem, Shape, Subsample};
+use crate::ops::{Activation, Subsample};
 
 /// The gradient of each value, once something has given it one. Nobody else reads it then.
-type Gradients = Vec<Option<Variable>>;
+pub(super) type Gradients = Vec<Option<Variable>>;
 
 impl Lowering<'_> {
     /// The whole backward pass, from the gradient of `last`.
@@ -36,16 +36,16 @@ impl Lowering<'_> {
                     self.split(at, residual, behind, gradients)
                 }
             };
-            return self.conv_backward(&conv, input, gradient, gradients);
+            return self.conv_backward(at, &conv, input, gradient, gradients);
         }
         match node.op {
             Op::Norm { norm, activation } => {
                 let out = self.norm(at, norm, activation, None, gradient, gradients)?;
                 self.give(input, out, gradients);
             }
-            Op::SqueezeExcite { hidden, reduce, expand, activation, .. } => {
-                let layers =
-                    GatePlaces { reduce: self.parameters.affine(reduce), expand: self.parameters.affine(expand) };
+            Op::SqueezeExcite { hidden, reduce, expand, between, activation } => {
+                let [reduce, expand] = [reduce, expand].map(|layer| self.parameters.affine(layer));
+                let layers = GatePlaces { reduce, expand, between };
                 let sizes = GateSizes { shape: own, hidden, splits: image_splits(own) };
                 self.gate(at, sizes, layers, activation, gradient, gradients)?;
             }
@@ -80,7 +80,16 @@ impl Lowering<'_> {
                 // Features are f32 and have one reader.
                 gradients[input.0] = Some(out);
             }
-            ref op => bail!("{op:?} is not trained on a GPU yet"),
+            Op::Dropout { .. } => {
+                let mut gradient = gradient;
+                if let Some(op) = self.dropout(at, own) {
+                    let dropped = self.builder.over(gradient);
+                    self.builder.push(op, [gradient], [dropped]);
+                    gradient = dropped;
+                }
+                self.give(input, gradient, gradients);
+            }
+            ref op @ (Op::Input { .. } | Op::Conv { .. }) => bail!("{op:?} is no step of its own"),
         }
         Ok(())
     }
@@ -150,7 +159,7 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let node = &self.graph.nodes[at];
         let (input, residual) = (node.inputs[0], node.inputs.get(1).copied());
-        let [mean, hidden, gates] = self.records[at].gate.context("the gate was not recorded")?;
+        let ([mean, hidden, gates], reduced) = self.records[at].gate.context("the gate was not recorded")?;
         let x = self.output(input);
         let shape = sizes.shape;
         let (mut gradient, mut activation) = (gradient, activation);
@@ -165,7 +174,7 @@ impl Lowering<'_> {
         let sizes_of_scratch = [sizes.splits * rows, rows, shape.batch * sizes.hidden, rows];
         let [parts, expanded, hidden_gradient, position] = sizes_of_scratch.map(|count| self.builder.words(count));
         let mut writes = vec![parts, expanded, hidden_gradient, position];
-        let reads = vec![gradient, output, x, mean, hidden, gates];
+        let reads = [gradient, output, x, mean, hidden, gates].into_iter().chain(reduced).collect();
         if through {
             gradient = self.builder.over(gradient);
             writes.push(gradient);
@@ -206,34 +215,6 @@ impl Lowering<'_> {
         };
         self.give(residual, gradient, gradients);
         branch
-    }
-
-    fn conv_backward(
-        &mut self,
-        conv: &TrainedConv,
-        input: Value,
-        gradient: Variable,
-        gradients: &mut Gradients,
-    ) -> Result<()> {
-        let (x, shape) = (self.output(input), self.map(input));
-        let weight = self.parameters.place(conv.weight);
-        let problem = |pass| ConvProblem { spec: conv.spec.padded(), input: shape, pass };
-        if !self.frozen[conv.weight] {
-            let problem = problem(ConvPass::WeightGradient);
-            let bare = self.builder.map(Shape::new(1, 1, 1, weight.len));
-            self.builder.push(TrainingOp::ConvWeightGradient { problem, weight }, [x, gradient], [bare]);
-        }
-        // Nobody asks for the image's gradient.
-        if input == Value(0) {
-            return Ok(());
-        }
-        let add = gradients[input.0].take();
-        let pass = ConvPass::InputGradient { add: add.is_some(), activation: Activation::Identity };
-        let out = self.builder.map(shape);
-        let reads = [Some(gradient), add].into_iter().flatten().collect();
-        self.builder.push_all(TrainingOp::ConvInputGradient { problem: problem(pass), weight }, reads, vec![out]);
-        gradients[input.0] = Some(out);
-        Ok(())
     }
 
     /// An op that makes the input's gradient out of the output's alone.

@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{Lowering, Record, TrainedConv};
+use super::{Lowering, Record};
 use crate::nn::graph::{Norm, Op, Value};
 use crate::nn::training::NORM_MOMENTUM;
 use crate::ops::cuda::batch_norm::partial_sums;
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, TrainingOp, Variable};
-use crate::ops::{Activation, ConvPass, ConvProblem, Shape, Subsample};
+use crate::ops::{Activation, Shape, Subsample};
 
 /// f32 of a channel that a norm keeps: mean, inverse deviation, scale and shift.
 const NUMBERS: usize = 4;
@@ -27,7 +27,7 @@ impl Lowering<'_> {
         let (input, shape) = (self.output(first), self.map(first));
         let residual = node.inputs.get(1).map(|&residual| self.output(residual));
         if let Some(conv) = self.conv(at)? {
-            return self.conv_forward(at, conv, input, shape, residual);
+            return self.conv_forward(at, &conv, input, shape, residual);
         }
         Ok(match node.op {
             Op::Norm { norm, activation } => {
@@ -44,21 +44,23 @@ impl Lowering<'_> {
                 let op = Subsample { channels: own.channels, ..op };
                 self.simple(TrainingOp::Subsample { shape, op }, input, own)
             }
-            Op::SqueezeExcite { hidden, reduce, expand, activation, .. } => {
+            Op::SqueezeExcite { hidden, reduce, expand, between, activation } => {
                 let sizes = GateSizes { shape, hidden, splits: image_splits(shape) };
-                let layers =
-                    GatePlaces { reduce: self.parameters.affine(reduce), expand: self.parameters.affine(expand) };
+                let [reduce, expand] = [reduce, expand].map(|layer| self.parameters.affine(layer));
+                let layers = GatePlaces { reduce, expand, between };
                 let rows = shape.batch * shape.channels;
                 let parts = self.builder.words(sizes.splits * rows);
                 let gate = [rows, shape.batch * hidden, rows].map(|count| self.builder.words(count));
                 let [mean, kept, gates] = gate;
-                self.builder.push(TrainingOp::Gate { sizes, layers }, [input], [parts, mean, kept, gates]);
+                let reduced = between.is_curved().then(|| self.builder.words(shape.batch * hidden));
+                let writes = [parts, mean, kept, gates].into_iter().chain(reduced).collect();
+                self.builder.push_all(TrainingOp::Gate { sizes, layers }, vec![input], writes);
                 let (added, after) = self.joined(at, residual, activation);
                 let mut out = self.builder.map(shape);
                 let reads = [Some(input), Some(gates), added].into_iter().flatten().collect();
                 self.builder.push_all(TrainingOp::Gated { shape, activation: after }, reads, vec![out]);
                 out = self.join(at, out, own, residual, activation);
-                Record { gate: Some(gate), ..Record::of(out) }
+                Record { gate: Some((gate, reduced)), ..Record::of(out) }
             }
             Op::GlobalAveragePool => {
                 let out = self.builder.words(own.len());
@@ -79,7 +81,11 @@ impl Lowering<'_> {
                 self.builder.push(TrainingOp::Linear { shape, layer }, [given], [out]);
                 Record { input: Some(given), ..Record::of(out) }
             }
-            ref op => bail!("{op:?} is not trained on a GPU yet"),
+            Op::Dropout { .. } => match self.dropout(at, shape) {
+                Some(op) => self.simple(op, input, own),
+                None => Record::of(input),
+            },
+            ref op @ (Op::Input { .. } | Op::Conv { .. }) => bail!("{op:?} is no step of its own"),
         })
     }
 
@@ -89,40 +95,14 @@ impl Lowering<'_> {
         Record::of(out)
     }
 
-    fn conv_forward(
-        &mut self,
-        at: usize,
-        conv: TrainedConv,
-        input: Variable,
-        shape: Shape,
-        residual: Option<Variable>,
-    ) -> Result<Record> {
-        let own = self.map(Value(at));
-        let weight = self.parameters.place(conv.weight);
-        let (added, after) = self.joined(at, residual, conv.activation);
-        let problem = |pass| ConvProblem { spec: conv.spec.padded(), input: shape, pass };
-        let out = self.builder.map(own);
-        let Some(norm) = conv.norm else {
-            let pass = ConvPass::Forward { residual: added.is_some(), activation: after };
-            let reads = [Some(input), added].into_iter().flatten().collect();
-            self.builder.push_all(TrainingOp::Conv { problem: problem(pass), weight }, reads, vec![out]);
-            let out = self.join(at, out, own, residual, conv.activation);
-            return Ok(Record::of(out));
-        };
-        let sums = [own.channels; 2].map(|count| self.builder.words(count));
-        let op = TrainingOp::Conv { problem: problem(ConvPass::Statistics), weight };
-        self.builder.push(op, [input], [out, sums[0], sums[1]]);
-        let numbers = self.statistics(norm, out, own, Some(sums));
-        let in_place = self.in_place(conv.activation, residual.is_some());
-        let result = if in_place { self.builder.over(out) } else { self.builder.map(own) };
-        let op = TrainingOp::Norm { shape: own, norm: self.parameters.norm(norm), activation: after };
-        let reads = [Some(out), Some(numbers), added].into_iter().flatten().collect();
-        self.builder.push_all(op, reads, vec![result]);
-        let result = self.join(at, result, own, residual, conv.activation);
-        Ok(Record { norm: Some(((!in_place).then_some(out), numbers)), ..Record::of(result) })
+    /// A dropout within the network, which is the same both ways.
+    pub fn dropout(&self, at: usize, shape: Shape) -> Option<TrainingOp> {
+        let (draw, dropout) = (self.drops[at]?, self.dropping.values(at)?);
+        let channels = self.graph.nodes[at].channels;
+        Some(TrainingOp::Dropout { shape, channels, draw, scale: dropout.scale() })
     }
 
-    fn statistics(&mut self, norm: Norm, values: Variable, shape: Shape, sums: Option<[Variable; 2]>) -> Variable {
+    pub fn statistics(&mut self, norm: Norm, values: Variable, shape: Shape, sums: Option<[Variable; 2]>) -> Variable {
         let moments = self.builder.words(partial_sums(shape));
         let numbers = self.builder.words(NUMBERS * shape.channels);
         let norm = self.parameters.norm(norm);
@@ -134,14 +114,19 @@ impl Lowering<'_> {
 
     /// What an op adds and which activation it ends with: nothing where the branch is dropped for some images, which
     /// then joins its residual afterwards.
-    fn joined(&self, at: usize, residual: Option<Variable>, activation: Activation) -> (Option<Variable>, Activation) {
+    pub fn joined(
+        &self,
+        at: usize,
+        residual: Option<Variable>,
+        activation: Activation,
+    ) -> (Option<Variable>, Activation) {
         match (residual, self.drops[at]) {
             (Some(_), Some(_)) => (None, Activation::Identity),
             _ => (residual, activation),
         }
     }
 
-    fn join(
+    pub fn join(
         &mut self,
         at: usize,
         branch: Variable,

@@ -2,18 +2,19 @@
 //! of it is data, made and tested without one.
 
 mod backward;
+mod convolution;
 mod forward;
 mod parameters;
 mod trainable;
 
 use anyhow::{Result, bail, ensure};
 
-use super::form::conv;
-use crate::nn::graph::{Graph, Norm, Op, ParameterId, Value};
+use super::form::{DeviceConv, conv};
+use crate::nn::graph::{Graph, Op, Value};
 use crate::nn::training::Dropping;
 use crate::ops::cuda::{Element, padded};
 use crate::ops::training::{BatchLayout, LossRule, TargetKind, TrainingBuilder, TrainingSchedule, Variable};
-use crate::ops::{Activation, ConvSpec, Shape};
+use crate::ops::{Activation, Shape};
 
 pub use parameters::DeviceParameters;
 pub use trainable::{DeviceTrainable, DeviceTraining, LearntState, NormChoice};
@@ -56,25 +57,30 @@ impl Graph {
     ) -> Result<TrainingSchedule> {
         let shapes = self.shapes(image)?;
         self.check_trainable(logits)?;
-        let mut scales = Vec::new();
+        let (mut scales, mut dropouts) = (Vec::new(), 0);
         let mut drops = Vec::with_capacity(logits.0 + 1);
         for at in 0..=logits.0 {
-            let runs = match (&self.nodes[at].op, self.nodes[at].inputs.first()) {
-                (Op::Linear { .. }, Some(input)) => shapes[input.0].len(),
-                _ => image.batch,
-            };
+            let node = &self.nodes[at];
             drops.push(dropping.drops(at).then(|| {
-                scales.push(runs);
+                match (&node.op, node.inputs.first()) {
+                    (Op::Dropout { .. }, _) => {
+                        dropouts += 1;
+                        return dropouts - 1;
+                    }
+                    (Op::Linear { .. }, Some(input)) => scales.push(shapes[input.0].len()),
+                    _ => scales.push(image.batch),
+                }
                 scales.len() - 1
             }));
         }
         let classes = self.channels(logits);
-        let batch = BatchLayout::new(image, options.bytes, options.targets, classes, &scales);
+        let batch = BatchLayout::new(image, options.bytes, options.targets, classes, &scales, dropouts);
         let mut lowering = Lowering {
             graph: self,
             shapes: &shapes,
             parameters,
             frozen,
+            dropping,
             drops,
             options,
             builder: TrainingBuilder::new(options.element, image),
@@ -97,45 +103,25 @@ impl Graph {
             bail!("value {} is no network's logits", logits.0);
         }
         for (at, node) in nodes.iter().enumerate() {
-            if let Some(own) = conv(&node.op)? {
-                own.trained()?;
-            }
+            let input = node.inputs.first().map(|input| &nodes[input.0].op);
             match node.op {
-                Op::SqueezeExcite { between, activation, .. } => {
-                    ensure!(
-                        between == Activation::Relu && !activation.is_curved(),
-                        "a gate with {between:?} and {activation:?} is not trained on a GPU yet"
-                    );
+                // A curved activation's gradient needs what it was given: the norm's input and no more, as on the CPU.
+                Op::Conv { norm, activation, .. } => {
+                    let recovered = norm.is_some() && node.inputs.len() == 1;
+                    ensure!(recovered || !activation.is_curved(), "SiLU without a norm of its own is not trained");
                 }
-                Op::Norm { activation, .. } => {
-                    ensure!(!activation.is_curved(), "a norm with SiLU is not trained on a GPU yet");
+                Op::SqueezeExcite { activation, .. } => {
+                    ensure!(!activation.is_curved(), "SiLU behind a gate is not trained");
                 }
-                Op::Dropout { .. } => bail!("dropout within the network is not trained on a GPU yet"),
+                Op::Dropout { .. } => {
+                    let is_map = !matches!(input, Some(Op::GlobalAveragePool | Op::Linear { .. }));
+                    ensure!(is_map, "a dropout behind the last pool is not trained: it is the classifier's own");
+                }
                 Op::Input { .. } => ensure!(at == 0, "a network with two inputs"),
                 _ => {}
             }
         }
         Ok(())
-    }
-}
-
-/// A convolution as it is trained.
-#[derive(Clone, Copy)]
-struct TrainedConv {
-    spec: ConvSpec,
-    weight: ParameterId,
-    norm: Option<Norm>,
-    activation: Activation,
-}
-
-impl TrainedConv {
-    /// `None` for an op that is no convolution.
-    fn of(op: &Op) -> Result<Option<Self>> {
-        let Some(conv) = conv(op)? else { return Ok(None) };
-        let (spec, [own]) = (conv.trained()?, conv.convs) else {
-            bail!("mixed convolutions are not trained on a GPU yet")
-        };
-        Ok(Some(Self { spec, weight: own.weight, norm: conv.norm, activation: conv.activation }))
     }
 }
 
@@ -145,7 +131,8 @@ struct Lowering<'a> {
     shapes: &'a [Shape],
     parameters: &'a DeviceParameters,
     frozen: &'a [bool],
-    /// Of each node the number of its scales, where it drops something.
+    dropping: &'a Dropping,
+    /// Of each node the number of its scales, or of its dropout, where it drops something.
     drops: Vec<Option<usize>>,
     options: &'a TrainingOptions,
     builder: TrainingBuilder,
@@ -157,19 +144,21 @@ struct Record {
     output: Variable,
     /// The norm's input where the norm did not work in place, and its numbers.
     norm: Option<(Option<Variable>, Variable)>,
-    /// Mean, hidden values and gates.
-    gate: Option<[Variable; 3]>,
+    /// Mean, hidden values and gates, and for SiLU what it was given.
+    gate: Option<([Variable; 3], Option<Variable>)>,
+    /// A convolution's joined weight.
+    filter: Option<Variable>,
     /// What a linear layer was given, where something was dropped.
     input: Option<Variable>,
 }
 
 impl Record {
     fn of(output: Variable) -> Self {
-        Self { output, norm: None, gate: None, input: None }
+        Self { output, norm: None, gate: None, filter: None, input: None }
     }
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     fn output(&self, value: Value) -> Variable {
         self.records[value.0].output
     }
@@ -187,7 +176,7 @@ impl Lowering<'_> {
         self.options.norms == NormMode::InPlace && leaky && !residual
     }
 
-    fn conv(&self, at: usize) -> Result<Option<TrainedConv>> {
-        TrainedConv::of(&self.graph.nodes[at].op)
+    fn conv(&self, at: usize) -> Result<Option<DeviceConv<'a>>> {
+        conv(&self.graph.nodes[at].op)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::{Result, ensure};
 
-use super::TrainedConv;
+use crate::nn::device::form::conv;
 use crate::nn::graph::{Affine, Graph, Norm, Op, ParameterId};
 use crate::ops::ConvSpec;
 use crate::ops::cuda::padded;
@@ -15,7 +15,7 @@ use crate::ops::training::{AffinePlaces, FlatLayout, NormPlaces, Place};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     /// `[out_channels, in_channels, kernel, kernel]` as `[out_channels, kernel, kernel, in_channels]`, both channels
-    /// padded.
+    /// padded, or of a group the inputs as they are.
     Filter(ConvSpec),
     /// Rows and columns, each with its number on the device. A vector has one row.
     Matrix { own: [usize; 2], on_device: [usize; 2] },
@@ -32,11 +32,11 @@ impl DeviceParameters {
     /// For a graph of which `frozen` parameters, one flag each, are not stepped.
     ///
     /// # Errors
-    /// If a device cannot train one of the ops.
+    /// If the parts of a convolution do not make up one.
     pub fn new(graph: &Graph, frozen: &[bool]) -> Result<Self> {
         let parameters = graph.parameters();
         ensure!(frozen.len() == parameters.len(), "one flag is needed for each of {} parameters", parameters.len());
-        // What no op claims is a vector: norms' parameters.
+        // What no op claims is a vector: norms' parameters, and the parts of which convolutions' weights are joined.
         let vector = |len: usize| Form::Matrix { own: [1, len], on_device: [1, padded(len)] };
         let len = |id: ParameterId| parameters[id].shape.iter().product::<usize>();
         let mut forms: Vec<Form> = (0..parameters.len()).map(|at| vector(len(at))).collect();
@@ -57,7 +57,7 @@ impl DeviceParameters {
             }
         }
         for node in &graph.nodes {
-            if let Some(TrainedConv { spec, weight, .. }) = TrainedConv::of(&node.op)? {
+            if let Some((spec, weight)) = conv(&node.op)?.and_then(|conv| conv.whole()) {
                 forms[weight] = Form::Filter(spec);
             }
         }
@@ -134,7 +134,7 @@ impl Form {
         match self {
             Self::Filter(spec) => {
                 let [outputs, inputs, kernel, _] = spec.weight_shape();
-                let (taps, wide) = (kernel * kernel, padded(inputs));
+                let (taps, wide) = (kernel * kernel, if spec.groups > 1 { inputs } else { padded(inputs) });
                 for at in 0..outputs * inputs * taps {
                     let (tap, input, output) = (at % taps, at / taps % inputs, at / taps / inputs);
                     tell(at, (output * taps + tap) * wide + input);
@@ -156,7 +156,7 @@ fn as_is(size: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{ConvLayer, SqueezeExciteLayer, torch_default};
+    use crate::nn::{ConvLayer, Grouping, SqueezeExciteLayer, torch_default};
     use crate::ops::cuda::conv2d::filter_for_device;
     use candle_nn::Init;
 
@@ -164,9 +164,13 @@ mod tests {
         let (mut graph, image) = Graph::new(3, 1);
         let layer = ConvLayer { kernels: &[3], ..ConvLayer::normed("conv".into(), "bn".into(), 12) };
         let x = graph.conv(image, layer);
+        let layer = |name: &str, kernels| ConvLayer { kernels, ..ConvLayer::new(name.into(), 16) };
+        let x = graph.conv(x, layer("mixed", &[1, 1]));
+        let x = graph.conv(x, ConvLayer { grouping: Grouping::Groups(4), ..layer("groups", &[3]) });
+        let x = graph.conv(x, ConvLayer { grouping: Grouping::Depthwise, ..layer("filters", &[3, 5, 7]) });
         let x = graph.squeeze_excite(x, SqueezeExciteLayer::new("se", 5));
         let x = graph.global_average_pool(x);
-        graph.linear(x, "fc", 7, [Init::Const(0.0), torch_default(12)]);
+        graph.linear(x, "fc", 7, [Init::Const(0.0), torch_default(16)]);
         graph
     }
 
@@ -187,10 +191,11 @@ mod tests {
 
     #[test]
     fn filters_lie_as_evaluations_do() {
-        let spec = ConvSpec::new(3, 12, 3, 1);
-        let weight: Vec<f32> = (0..spec.weight_shape().iter().product()).map(|value| value as f32).collect();
-        let mut ours = vec![0.0; Form::Filter(spec).len()];
-        Form::Filter(spec).each(|own, on_device| ours[on_device] = weight[own]);
-        assert_eq!(ours, filter_for_device(&spec, &weight, padded));
+        for spec in [ConvSpec::new(3, 12, 3, 1), ConvSpec { groups: 4, ..ConvSpec::new(8, 16, 3, 1) }] {
+            let weight: Vec<f32> = (0..spec.weight_shape().iter().product()).map(|value| value as f32).collect();
+            let mut ours = vec![0.0; Form::Filter(spec).len()];
+            Form::Filter(spec).each(|own, on_device| ours[on_device] = weight[own]);
+            assert_eq!(ours, filter_for_device(&spec, &weight, padded));
+        }
     }
 }

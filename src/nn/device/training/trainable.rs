@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use super::{DeviceParameters, NormMode, TrainingOptions};
 use crate::nn::graph::{Graph, Node, Op, Value};
 use crate::nn::training::{Dropping, Drops, Images};
-use crate::ops::Shape;
 use crate::ops::cuda::padded;
 use crate::ops::training::{
     Batch, Control, DeviceState, Pixels, StateNumbers, TargetKind, TargetValues, Trainer, TrainingSchedule,
     TrainingSetup, UpdateRules,
 };
+use crate::ops::{Dropout, Shape};
 
 /// Bytes that are left to others when memory decides how norms work: validation, and what the driver takes.
 const LEFT_TO_OTHERS: usize = 2 << 30;
@@ -158,6 +158,7 @@ impl DeviceTrainable {
         let shapes = self.training.graph.shapes(shape)?;
         let nodes = &self.training.graph.nodes[..=self.training.logits.0];
         let scales = |(at, node): (usize, &Node)| match (&node.op, node.inputs.first()) {
+            (Op::Dropout { .. }, _) => None,
             (Op::Linear { .. }, Some(input)) => self.dropping.values(at).map(|dropout| {
                 let mut scales = vec![1.0; shapes[input.0].len()];
                 dropout.apply(&mut scales);
@@ -166,11 +167,13 @@ impl DeviceTrainable {
             _ => self.dropping.branches(at, shape.batch),
         };
         let scales: Vec<Vec<f32>> = nodes.iter().enumerate().filter_map(scales).collect();
+        let within = nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Dropout { .. }));
+        let dropouts: Vec<Dropout> = within.filter_map(|(at, _)| self.dropping.values(at)).collect();
         let pixels = match images {
             Images::Bytes(bytes) => Pixels::Bytes(bytes),
             Images::Floats(floats) => Pixels::Floats(floats),
         };
-        self.trainer.pass(number, &Batch { pixels, targets, scales: &scales, control })
+        self.trainer.pass(number, &Batch { pixels, targets, scales: &scales, dropouts: &dropouts, control })
     }
 
     fn prepare(&mut self, shape: Shape) -> Result<usize> {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::ops::cuda::{Device, Graph, Launch, Region, activation, batch_norm, training};
+use crate::ops::cuda::{Device, Graph, Launch, Region, activation, batch_norm};
 use crate::ops::cudnn::Role;
 use crate::ops::schedule::gpu::convolution::{BoundConvolution, Convolutions, Operands};
 use crate::ops::training::memory::Bound;
@@ -103,10 +103,10 @@ impl Maker<'_> {
         problem: &ConvProblem,
         actions: &mut Vec<Action>,
     ) -> Result<Fusion> {
-        let TrainingOp::Conv { weight, .. } = bound.step.op else { bail!("{problem} is no convolution's step") };
+        let TrainingOp::Conv { weight, .. } = &bound.step.op else { bail!("{problem} is no convolution's step") };
         let out = bound.write(0)?;
-        let mut tensors = vec![(Role::X, bound.read(0)?), (Role::W, bound.copy(weight)?), (Role::Y, out.clone())];
-        let residual = bound.maybe_read(1)?;
+        let mut tensors = vec![(Role::X, bound.read(0)?), (Role::W, bound.filter(weight)?), (Role::Y, out.clone())];
+        let residual = bound.added()?;
         match problem.pass {
             ConvPass::Statistics => tensors.extend([(Role::Sum, bound.write(1)?), (Role::Squares, bound.write(2)?)]),
             // Zeros are zeros in every type.
@@ -131,11 +131,11 @@ impl Maker<'_> {
         problem: &ConvProblem,
         actions: &mut Vec<Action>,
     ) -> Result<()> {
-        let TrainingOp::ConvInputGradient { weight, .. } = bound.step.op else {
+        let TrainingOp::ConvInputGradient { weight, .. } = &bound.step.op else {
             bail!("{problem} is no gradient's step")
         };
-        let (out, add) = (bound.write(0)?, bound.maybe_read(1)?);
-        let mut tensors = vec![(Role::Dy, bound.read(0)?), (Role::W, bound.copy(weight)?), (Role::Dx, out.clone())];
+        let (out, add) = (bound.write(0)?, bound.added()?);
+        let mut tensors = vec![(Role::Dy, bound.read(0)?), (Role::W, bound.filter(weight)?), (Role::Dx, out.clone())];
         tensors.extend(add.clone().map(|add| (Role::Add, add)));
         let fusion = self.plan(convolutions, problem, &Tensors(tensors), actions)?;
         if let Some(add) = &add
@@ -155,14 +155,13 @@ impl Maker<'_> {
         problem: &ConvProblem,
         actions: &mut Vec<Action>,
     ) -> Result<()> {
-        let TrainingOp::ConvWeightGradient { weight, .. } = bound.step.op else {
+        let TrainingOp::ConvWeightGradient { weight, .. } = &bound.step.op else {
             bail!("{problem} is no gradient's step")
         };
         let bare = bound.write(0)?;
         let tensors = vec![(Role::X, bound.read(0)?), (Role::Dy, bound.read(1)?), (Role::Dw, bare.clone())];
         self.plan(convolutions, problem, &Tensors(tensors), actions)?;
-        let sums = bound.gradient(weight)?;
-        actions.push(Action::Launch(training::accumulate(bound.memory.element, weight.len, &bare, &sums)?));
+        actions.extend(bound.raise(weight, bound.memory.element, &bare)?.into_iter().map(Action::Launch));
         Ok(())
     }
 }

@@ -2,13 +2,16 @@
 
 use anyhow::{Result, bail};
 
-use crate::ops::Activation;
 use crate::ops::cuda::batch_norm::{self, Saved};
 use crate::ops::cuda::linear::{self, LinearShape};
 use crate::ops::cuda::squeeze_excite::{self, Gate, GateGradient};
-use crate::ops::cuda::{Launch, Region, activation as slopes, blur_pool, conv2d, drop, max_pool, pool, subsample};
+use crate::ops::cuda::{
+    Element, Launch, Region, activation as slopes, blur_pool, conv2d, depthwise, drop, filter_parts, max_pool, pool,
+    subsample, training,
+};
 use crate::ops::training::memory::Bound;
-use crate::ops::training::{AffinePlaces, GatePlaces, GateSizes, SavedNorm, TrainingOp};
+use crate::ops::training::{AffinePlaces, Filter, FilterPart, GatePlaces, GateSizes, SavedNorm, TrainingOp};
+use crate::ops::{Activation, ConvProblem};
 
 impl Bound<'_> {
     pub fn backward(&self) -> Result<Vec<Launch>> {
@@ -21,10 +24,7 @@ impl Bound<'_> {
                 let weight = self.value(layer.weight)?;
                 linear::linear_input_gradient(*shape, &self.read(0)?, &weight, &self.write(0)?)?
             }
-            TrainingOp::Drop { rows, channels, width, scales } => {
-                let scales = self.scales(*scales)?;
-                drop::scale_values([*rows, *channels, *width], &self.read(0)?, &scales, &self.write(0)?)?
-            }
+            TrainingOp::Drop { .. } | TrainingOp::Dropout { .. } => self.drop()?,
             TrainingOp::GlobalAveragePoolGradient { shape } => {
                 pool::global_average_pool_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
             }
@@ -56,15 +56,25 @@ impl Bound<'_> {
                 batch_norm::gradient_apply(element, *shape, &gradient, saved, &norm, &means, &self.write(0)?)?
             }
             TrainingOp::ConvInputGradient { problem, weight } => {
-                let operands = [&self.read(0)?, &self.copy(*weight)?];
-                let add = self.maybe_read(1)?;
+                let operands = [&self.read(0)?, &self.filter(weight)?];
+                let add = self.added()?;
                 let out = self.write(0)?;
                 conv2d::conv2d_input_gradient(element, &problem.spec, problem.input, operands, add.as_ref(), &out)?
             }
-            TrainingOp::ConvWeightGradient { problem, weight } => {
-                let operands = [&self.read(0)?, &self.read(1)?];
-                let out = self.gradient(*weight)?;
-                conv2d::conv2d_weight_gradient(element, &problem.spec, problem.input, operands, &out)?
+            TrainingOp::ConvWeightGradient { problem, weight } => return self.weight_gradient(problem, weight),
+            TrainingOp::DepthwiseInputGradient { bands, shape } => {
+                let (operands, add) = ([&self.read(0)?, &self.read(1)?], self.maybe_read(2)?);
+                let out = self.write(0)?;
+                return depthwise::depthwise_input_gradient(element, bands, *shape, operands, add.as_ref(), &out);
+            }
+            TrainingOp::DepthwiseWeightGradient { bands, shape, parts } => {
+                let (operands, sums) = ([&self.read(0)?, &self.read(1)?], self.write(0)?);
+                let mut launches = depthwise::depthwise_weight_gradient(element, bands, *shape, operands, &sums)?;
+                for FilterPart { piece, place } in parts {
+                    let own = self.gradient(*place)?;
+                    launches.push(depthwise::split_weight_gradient(bands, *shape, piece, &sums, &own)?);
+                }
+                return Ok(launches);
             }
             TrainingOp::ActivationGradient { shape, activation } => {
                 slopes::activation_gradient(element, *shape, &self.read(0)?, &self.read(1)?, *activation)?
@@ -94,11 +104,45 @@ impl Bound<'_> {
         Ok(vec![launch])
     }
 
+    /// By the slow kernels of our own: straight into the parameter's gradient, or by way of the joined filter's in f32.
+    fn weight_gradient(&self, problem: &ConvProblem, weight: &Filter) -> Result<Vec<Launch>> {
+        let ConvProblem { spec, input, .. } = problem;
+        let element = self.memory.element;
+        let operands = [&self.read(0)?, &self.read(1)?];
+        if let Filter::Parameter(place) = weight {
+            let own = self.gradient(*place)?;
+            return Ok(vec![conv2d::conv2d_weight_gradient(element, spec, *input, operands, &own)?]);
+        }
+        let whole = self.write(0)?;
+        let mut launches = vec![
+            training::zero(whole.bytes() / size_of::<f32>(), &whole)?,
+            conv2d::conv2d_weight_gradient(element, spec, *input, operands, &whole)?,
+        ];
+        launches.extend(self.raise(weight, Element::F32, &whole)?);
+        Ok(launches)
+    }
+
+    /// Adds a bare gradient, of `element`, to the parameters' whose weight it is.
+    pub fn raise(&self, weight: &Filter, element: Element, bare: &Region) -> Result<Vec<Launch>> {
+        match weight {
+            Filter::Parameter(place) => {
+                Ok(vec![training::accumulate(element, place.len, bare, &self.gradient(*place)?)?])
+            }
+            Filter::Joined(parts) => {
+                let split = |FilterPart { piece, place }: &FilterPart| {
+                    filter_parts::split(element, piece, bare, [1, 0], &self.gradient(*place)?)
+                };
+                parts.iter().map(split).collect()
+            }
+        }
+    }
+
     fn gate_gradient(&self, sizes: GateSizes, layers: &GatePlaces, activation: Activation) -> Result<Vec<Launch>> {
         let GateSizes { shape, hidden, splits } = sizes;
         let gradient = self.read(0)?;
         let maps = [&self.read(1)?, &self.read(2)?];
-        let gate = Gate { mean: self.read(3)?, hidden: self.read(4)?, gates: self.read(5)? };
+        let [mean, kept, gates] = [self.read(3)?, self.read(4)?, self.read(5)?];
+        let gate = Gate { mean, reduced: self.maybe_read(6)?, hidden: kept, gates };
         let parts = self.write(0)?;
         let out = GateGradient { expanded: self.write(1)?, hidden: self.write(2)?, position: self.write(3)? };
         let reduce = LinearShape { batch: shape.batch, inputs: shape.channels, outputs: hidden };

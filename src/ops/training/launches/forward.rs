@@ -1,15 +1,16 @@
 //! Launches of the forward pass and the loss.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::ops::cuda::batch_norm::{self, Norm};
 use crate::ops::cuda::cross_entropy::{self, Gradient, Outcome};
 use crate::ops::cuda::squeeze_excite::{self, Gate, Layers};
 use crate::ops::cuda::{
-    Launch, Region, blur_pool, conv2d, drop, linear, max_pool, normalize, optimizer, pool, subsample, training,
+    Launch, Region, blur_pool, conv2d, depthwise, drop, filter_parts, linear, max_pool, normalize, optimizer, pool,
+    subsample, training,
 };
 use crate::ops::training::memory::{Bound, part};
-use crate::ops::training::{GatePlaces, LossRule, TargetKind, TrainingOp};
+use crate::ops::training::{FilterPart, GatePlaces, LossRule, TargetKind, TrainingOp};
 use crate::ops::{Activation, ConvPass};
 
 impl Bound<'_> {
@@ -27,9 +28,15 @@ impl Bound<'_> {
                     false => normalize::space_to_depth(element, *image, *cell, &pixels, &out)?,
                 }
             }
+            TrainingOp::JoinFilter { parts } => return self.join_filter(parts),
+            TrainingOp::Depthwise { bands, shape, activation } => {
+                let (input, weight, residual) = (self.read(0)?, self.read(1)?, self.maybe_read(2)?);
+                let (operands, terms) = ([&input, &weight], [None, residual.as_ref()]);
+                return depthwise::depthwise(element, bands, *shape, operands, terms, *activation, &self.write(0)?);
+            }
             TrainingOp::Conv { problem, weight } => {
-                let operands = [&self.read(0)?, &self.copy(*weight)?];
-                let residual = self.maybe_read(1)?;
+                let operands = [&self.read(0)?, &self.filter(weight)?];
+                let residual = self.added()?;
                 let out = self.write(0)?;
                 let activation = match problem.pass {
                     ConvPass::Forward { activation, .. } => activation,
@@ -70,7 +77,8 @@ impl Bound<'_> {
             }
             TrainingOp::Gate { sizes, layers } => {
                 let (input, parts) = (self.read(0)?, self.write(0)?);
-                let gate = Gate { mean: self.write(1)?, hidden: self.write(2)?, gates: self.write(3)? };
+                let [mean, hidden, gates] = [self.write(1)?, self.write(2)?, self.write(3)?];
+                let gate = Gate { mean, reduced: self.maybe_write(4)?, hidden, gates };
                 let layers = self.layers(layers, sizes.hidden)?;
                 return Ok(vec![
                     pool::global_average_pool(element, sizes.shape, &input, sizes.splits, &parts)?,
@@ -85,10 +93,7 @@ impl Bound<'_> {
             TrainingOp::GlobalAveragePool { shape } => {
                 pool::global_average_pool(element, *shape, &self.read(0)?, 1, &self.write(0)?)?
             }
-            TrainingOp::Drop { rows, channels, width, scales } => {
-                let scales = self.scales(*scales)?;
-                drop::scale_values([*rows, *channels, *width], &self.read(0)?, &scales, &self.write(0)?)?
-            }
+            TrainingOp::Drop { .. } | TrainingOp::Dropout { .. } => self.drop()?,
             TrainingOp::Linear { shape, layer } => {
                 let parameters = [&self.value(layer.weight)?, &self.value(layer.bias)?];
                 linear::linear(*shape, &self.read(0)?, parameters, Activation::Identity, &self.write(0)?)?
@@ -99,14 +104,35 @@ impl Bound<'_> {
         Ok(vec![launch])
     }
 
+    fn join_filter(&self, parts: &[FilterPart]) -> Result<Vec<Launch>> {
+        let whole = self.write(0)?;
+        let join =
+            |part: &FilterPart| filter_parts::join(self.memory.element, &part.piece, &self.copy(part.place)?, &whole);
+        parts.iter().map(join).collect()
+    }
+
+    /// What falls, forward and backward.
+    pub fn drop(&self) -> Result<Launch> {
+        let (values, out) = (self.read(0)?, self.write(0)?);
+        match &self.step.op {
+            TrainingOp::Drop { rows, channels, width, scales } => {
+                drop::scale_values([*rows, *channels, *width], &values, &self.scales(*scales)?, &out)
+            }
+            TrainingOp::Dropout { shape, channels, draw, scale } => {
+                drop::dropout(self.memory.element, *shape, *channels, &values, &self.draw(*draw)?, *scale, &out)
+            }
+            op => bail!("{op:?} drops nothing"),
+        }
+    }
+
     /// A gate's layers.
     pub fn layers(&self, places: &GatePlaces, hidden: usize) -> Result<Layers> {
-        let GatePlaces { reduce, expand } = places;
+        let GatePlaces { reduce, expand, between } = places;
         Ok(Layers {
             reduce: [self.value(reduce.weight)?, self.value(reduce.bias)?],
             expand: [self.value(expand.weight)?, self.value(expand.bias)?],
             hidden,
-            between: Activation::Relu,
+            between: *between,
         })
     }
 
@@ -124,6 +150,11 @@ impl Bound<'_> {
                 };
                 let gradient = Gradient { out: &self.write(3)?, scale: Some(&scale) };
                 cross_entropy::cross_entropy(sizes, &logits, targets, Some(gradient), &outcome)
+            }
+            LossRule::JensenShannon { .. } => {
+                ensure!(kind == TargetKind::Classes, "the Jensen-Shannon loss needs one class an image");
+                let results = [&outcome.losses, &outcome.finite, &self.write(3)?];
+                training::jensen_shannon(sizes, &logits, &given, rule, &scale, results)
             }
             LossRule::Binary { .. } => training::binary_cross_entropy(
                 sizes,

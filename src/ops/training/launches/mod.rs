@@ -3,13 +3,26 @@
 mod backward;
 mod forward;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::memory::{Bound, part};
 use super::{TrainingMemory, TrainingOp, TrainingSchedule};
-use crate::ops::cuda::{Launch, training};
+use crate::ops::cuda::{Launch, Region, training};
 
 impl TrainingSchedule {
+    /// The launches that add `bare`, what step number `at` makes of a weight's gradient in the schedule's element, to the
+    /// parameters' gradients.
+    ///
+    /// # Errors
+    /// If the step makes none, or the memory is not what it needs.
+    pub fn raising(&self, at: usize, memory: &TrainingMemory, bare: &Region) -> Result<Vec<Launch>> {
+        let step = &self.steps[at];
+        let TrainingOp::ConvWeightGradient { weight, .. } = &step.op else {
+            bail!("step {at} makes no weight's gradient")
+        };
+        Bound { memory, schedule: self, step }.raise(weight, self.element, bare)
+    }
+
     /// The launches of step number `at`, in their order; a convolution's are the slow ones of our own.
     ///
     /// # Errors
