@@ -69,14 +69,17 @@ impl<'a> Plans<'a> {
         Ok(Some((plan.fusion, bound.with_context(|| format!("cannot bind {problem}"))?)))
     }
 
-    /// Says what was planned and how long it took.
+    /// Says what was planned and how long it took, where anybody had to wait for it.
     pub fn finish(self) {
         let (count, kept) = (self.chosen.len(), self.kept);
         let [all, building] = [self.started.elapsed(), self.building].map(|time| time.as_secs_f32());
-        tracing::info!(
-            target: "planning",
-            "planned {count} convolutions, {kept} of them as before, in {all:.1} s: {building:.1} s to build, the rest to time"
+        let line = format!(
+            "planned {count} convolutions, {kept} of them from the cache, in {all:.1} s, of which building took {building:.1}"
         );
+        match kept < count {
+            true => tracing::info!(target: "planning", "{line}"),
+            false => tracing::debug!(target: "planning", "{line}"),
+        }
     }
 }
 
