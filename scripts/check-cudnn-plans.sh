@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plans the convolutions of every network, all but depthwise ones, for an H200 with cuDNN itself, on a machine that needs
-# no GPU.
+# no GPU, over all cores as a run on a GPU does.
 #
 #   scripts/check-cudnn-plans.sh [VERSION OF nvidia-cudnn-cu13]
 #

@@ -3,14 +3,16 @@
 //! checks nothing.
 #![cfg(feature = "cuda")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::Result;
 use tresnet::models::{Request, Variant, variants};
 use tresnet::nn::Use;
 use tresnet::ops::cuda::Element;
-use tresnet::ops::cudnn::{ConvPlan, Library, PlanCache, PlanOptions, Planner, Role, Target};
+use tresnet::ops::cudnn::{
+    ConvPlan, ExecutionPlan, Graph, Library, NoKernel, PlanCache, PlanOptions, Planner, Role, Target, Timing,
+};
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Fusion, Shape};
 
 /// As cuDNN describes a device; written by hand from the chip's published figures, clocks and cache size nominal.
@@ -48,43 +50,40 @@ fn problems(wanted: impl Fn(&Variant) -> bool) -> BTreeMap<String, (ConvProblem,
     problems
 }
 
-/// Plans every problem on two threads; what was granted of each.
+/// Plans every problem, over all cores; what was granted of each.
 fn plan_all(
+    target: &Target,
     problems: BTreeMap<String, (ConvProblem, Vec<&'static str>)>,
     options: PlanOptions,
 ) -> Vec<(ConvProblem, Fusion)> {
-    let problems: Vec<_> = problems.into_iter().collect();
-    let next = AtomicUsize::new(0);
-    let lines = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let target = target().expect("cuDNN was there a moment ago");
-                let planner = Planner { target: &target, options, cache: None };
-                while let Some((name, (problem, networks))) = problems.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let started = std::time::Instant::now();
-                    let plan = planner.plan(problem);
-                    let line = line(name, &plan, networks, started.elapsed().as_secs_f32());
-                    println!("{line}");
-                    lines.lock().unwrap().push(plan.map(|plan| (*problem, plan.fusion)).map_err(|_| line));
-                }
-            });
+    let started = std::time::Instant::now();
+    let planner = Planner { target, options, cache: None };
+    let wanted: Vec<ConvProblem> = problems.values().map(|(problem, _)| *problem).collect();
+    let mut granted = Vec::new();
+    let mut failed = Vec::new();
+    for (built, (name, (problem, networks))) in planner.rank(&wanted).into_iter().zip(problems) {
+        assert_eq!(built.problem, problem, "the order is that of the problems");
+        let plan = planner.first(built);
+        let line = line(&name, &plan, &networks);
+        println!("{line}");
+        match plan {
+            Ok(plan) => granted.push((problem, plan.fusion)),
+            Err(_) => failed.push(line),
         }
-    });
-    let results = lines.into_inner().unwrap();
-    let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    }
     assert!(failed.is_empty(), "{failed:#?}");
-    let whole = results.iter().flatten().filter(|(problem, fusion)| *fusion == problem.fusions()[0]).count();
-    println!("{} problems of {}, {whole} granted whole", results.len(), options.element.name());
-    results.into_iter().flatten().collect()
+    let whole = granted.iter().filter(|(problem, fusion)| *fusion == problem.fusions()[0]).count();
+    let seconds = started.elapsed().as_secs_f32();
+    println!("{} problems of {}, {whole} granted whole, in {seconds:.0} s", granted.len(), options.element.name());
+    granted
 }
 
 #[test]
 fn every_convolution_of_every_network_has_a_plan() {
-    let Some(first) = target() else { return };
-    println!("cuDNN {} for {}", first.library().version(), first.name());
+    let Some(target) = target() else { return };
+    println!("cuDNN {} for {}", target.library().version(), target.name());
     // What evaluation's speed rests on. Groups of few channels have kernels for tensor cores without an epilogue alone.
-    for (problem, fusion) in plan_all(problems(|_| true), PlanOptions::default()) {
+    for (problem, fusion) in plan_all(&target, problems(|_| true), PlanOptions::default()) {
         if matches!(problem.pass, ConvPass::Forward { .. }) && problem.spec.groups == 1 {
             assert_eq!(fusion, Fusion::Whole, "{problem}");
         }
@@ -93,20 +92,19 @@ fn every_convolution_of_every_network_has_a_plan() {
 
 #[test]
 fn a_network_of_each_kind_has_plans_in_bf16_and_f32() {
-    if target().is_none() {
-        return;
-    }
+    let Some(target) = target() else { return };
     const KINDS: [&str; 5] = ["tresnet_m", "resnet50", "resnext50_32x4d", "efficientnet_b0", "mixnet_s"];
     for element in [Element::Bf16, Element::F32] {
         let evaluation = problems(|variant| KINDS.contains(&variant.name)).into_iter();
         let evaluation = evaluation.filter(|(_, (problem, _))| matches!(problem.pass, ConvPass::Forward { .. }));
-        for (problem, fusion) in plan_all(evaluation.collect(), PlanOptions { element, ..PlanOptions::default() }) {
+        let options = PlanOptions { element, ..PlanOptions::default() };
+        for (problem, fusion) in plan_all(&target, evaluation.collect(), options) {
             assert!(fusion == Fusion::Whole || problem.spec.groups > 1, "{problem} in {}", element.name());
         }
     }
 }
 
-fn line(name: &str, plan: &anyhow::Result<ConvPlan>, networks: &[&str], seconds: f32) -> String {
+fn line(name: &str, plan: &Result<ConvPlan>, networks: &[&str]) -> String {
     let outcome = match plan {
         Ok(plan) => {
             let granted =
@@ -121,7 +119,7 @@ fn line(name: &str, plan: &anyhow::Result<ConvPlan>, networks: &[&str], seconds:
         }
         Err(error) => format!("NO PLAN: {error:#}"),
     };
-    format!("{name}: {outcome} ({seconds:.1} s; {} and {} more)", networks[0], networks.len() - 1)
+    format!("{name}: {outcome} ({} and {} more)", networks[0], networks.len() - 1)
 }
 
 /// A small problem with `activation` behind it.
@@ -136,6 +134,21 @@ fn planner<'a>(target: &'a Target, cache: Option<&std::path::Path>) -> Planner<'
     Planner { target, options: PlanOptions { tries: 3, ..PlanOptions::default() }, cache }
 }
 
+/// The plan that ranks first, or is kept.
+fn ranked(planner: &Planner, problem: &ConvProblem) -> Result<ConvPlan> {
+    planner.first(planner.rank(&[*problem]).remove(0))
+}
+
+/// The fastest plan by these milliseconds.
+fn tuned(
+    planner: &Planner,
+    problem: &ConvProblem,
+    milliseconds: impl Fn(&ExecutionPlan, &Graph) -> f32,
+) -> Result<ConvPlan> {
+    let built = planner.build(&[*problem]).remove(0);
+    planner.fastest(built, |plan, graph| Ok(Timing::Milliseconds(milliseconds(plan, graph))))
+}
+
 #[test]
 fn a_kept_plan_comes_back_as_it_was() {
     let Some(target) = target() else { return };
@@ -144,8 +157,8 @@ fn a_kept_plan_comes_back_as_it_was() {
     // A kernel that was compiled, and one of cuDNN's own.
     for activation in [Activation::LeakyRelu(0.001), Activation::Identity] {
         let problem = small(activation);
-        let made = planner.plan(&problem).unwrap();
-        let kept = planner.plan(&problem).unwrap();
+        let made = ranked(&planner, &problem).unwrap();
+        let kept = ranked(&planner, &problem).unwrap();
         assert_eq!((made.engine, made.fusion, made.graph), (kept.engine, kept.fusion, kept.graph));
         assert_eq!(made.plan.workspace(), kept.plan.workspace());
         // Of what was kept there is one engine alone; the ranking was not asked again.
@@ -158,12 +171,12 @@ fn a_kept_plan_that_cudnn_refuses_is_built_from_its_engines_number() {
     let Some(target) = target() else { return };
     let folder = tempfile::tempdir().unwrap();
     let planner = planner(&target, Some(folder.path()));
-    let made = planner.plan(&small(Activation::Relu)).unwrap();
+    let made = ranked(&planner, &small(Activation::Relu)).unwrap();
     let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let mut entry: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     entry["plan"] = "{}".into();
     std::fs::write(&path, entry.to_string()).unwrap();
-    let again = planner.plan(&small(Activation::Relu)).unwrap();
+    let again = ranked(&planner, &small(Activation::Relu)).unwrap();
     assert_eq!((made.engine, made.plan.workspace()), (again.engine, again.plan.workspace()));
     assert_eq!(again.engines, 1);
 }
@@ -173,32 +186,75 @@ fn the_fastest_engine_is_chosen_and_remembered() {
     let Some(target) = target() else { return };
     let folder = tempfile::tempdir().unwrap();
     let planner = planner(&target, Some(folder.path()));
-    let times = [3.0, 1.0, 2.0];
-    let mut measured = 0;
-    let mut measure = |_: &_, _: &_| {
-        measured += 1;
-        Ok(times.get(measured - 1).copied().unwrap_or(9.0))
-    };
-    let tuned = planner.tune(&small(Activation::Identity), &mut measure).unwrap();
-    assert_eq!(tuned.milliseconds, Some(1.0));
-    let again = planner.tune(&small(Activation::Identity), |_, _| unreachable!("it is remembered")).unwrap();
-    assert_eq!((again.engine, again.milliseconds), (tuned.engine, Some(1.0)));
+    let measured = Cell::new(0);
+    let first = tuned(&planner, &small(Activation::Identity), |_, _| {
+        measured.set(measured.get() + 1);
+        [3.0, 1.0, 2.0].get(measured.get() - 1).copied().unwrap_or(9.0)
+    });
+    let first = first.unwrap();
+    assert_eq!(first.milliseconds, Some(1.0));
+    let again = tuned(&planner, &small(Activation::Identity), |_, _| unreachable!("it is remembered")).unwrap();
+    assert_eq!((again.engine, again.milliseconds), (first.engine, Some(1.0)));
 }
 
 #[test]
 fn a_fused_kernel_that_loses_to_two_is_left() {
     let Some(target) = target() else { return };
     let planner = planner(&target, None);
-    let slow = |_: &_, graph: &tresnet::ops::cudnn::Graph| {
-        Ok(if graph.roles().any(|(role, _)| role == Role::Bias) { 5.0 } else { 0.01 })
-    };
-    assert_eq!(planner.tune(&small(Activation::Relu), slow).unwrap().fusion, Fusion::Bare);
+    let is_fused = |graph: &Graph| graph.roles().any(|(role, _)| role == Role::Bias);
+    let slow = |_: &_, graph: &Graph| if is_fused(graph) { 5.0 } else { 0.01 };
+    assert_eq!(tuned(&planner, &small(Activation::Relu), slow).unwrap().fusion, Fusion::Bare);
     // A kernel of our own costs more than the microsecond that this one wins.
-    let close = |_: &_, graph: &tresnet::ops::cudnn::Graph| {
-        Ok(if graph.roles().any(|(role, _)| role == Role::Bias) { 0.011 } else { 0.010 })
-    };
+    let close = |_: &_, graph: &Graph| if is_fused(graph) { 0.011 } else { 0.010 };
     let large = ConvProblem { input: Shape::new(64, 56, 56, 64), ..small(Activation::Relu) };
-    assert_eq!(planner.tune(&large, close).unwrap().fusion, Fusion::Whole);
+    assert_eq!(tuned(&planner, &large, close).unwrap().fusion, Fusion::Whole);
+}
+
+#[test]
+fn an_engine_that_does_not_run_is_passed_over_and_a_lost_device_is_not() {
+    let Some(target) = target() else { return };
+    let planner = planner(&target, None);
+    let problem = small(Activation::Identity);
+    let build = || planner.build(&[problem]).remove(0);
+    let refused = || Ok(Timing::Refused(anyhow::anyhow!("no such kernel")));
+    let runs = Cell::new(0);
+    let plan = planner.fastest(build(), |_, _| {
+        runs.set(runs.get() + 1);
+        if runs.get() == 2 { Ok(Timing::Milliseconds(1.0)) } else { refused() }
+    });
+    assert!(plan.unwrap().milliseconds == Some(1.0) && runs.get() > 2, "{} runs", runs.get());
+    let error = planner.fastest(build(), |_, _| refused()).err().unwrap();
+    assert!(error.is::<NoKernel>() && error.to_string().ends_with("no such kernel"), "{error}");
+    let error = planner.fastest(build(), |_, _| anyhow::bail!("illegal address")).err().unwrap();
+    let message = format!("{error:#}");
+    assert!(!error.is::<NoKernel>() && message.contains("cannot time 2x14x14x64 -> 64, 3x3/1"), "{message}");
+    assert!(message.ends_with("illegal address"), "{message}");
+}
+
+#[test]
+fn a_whole_networks_engines_are_built_over_all_cores() {
+    let Some(target) = target() else { return };
+    // Of its problems, some of every kind.
+    let all = problems(|variant| variant.name == "tresnet_m").into_values();
+    let wanted: Vec<ConvProblem> = all.map(|(problem, _)| problem).step_by(3).collect();
+    let options = PlanOptions { tries: 2, seconds: None, ..PlanOptions::default() };
+    let planner = Planner { target: &target, options, cache: None };
+    let started = std::time::Instant::now();
+    let built = planner.build(&wanted);
+    let (count, seconds) = (built.iter().map(|built| built.count()).sum::<usize>(), started.elapsed().as_secs_f32());
+    println!("{count} plans of {} problems in {seconds:.1} s", wanted.len());
+    for (built, problem) in built.into_iter().zip(&wanted) {
+        assert_eq!(built.problem, *problem);
+        // In the order of fusions, so that the first is what ranking alone gives.
+        let number = Cell::new(0.0);
+        let in_order = |_: &ExecutionPlan, _: &Graph| {
+            number.set(number.get() + 1e3);
+            Ok(Timing::Milliseconds(number.get()))
+        };
+        let (first, ranked) = (planner.fastest(built, in_order).unwrap(), ranked(&planner, problem).unwrap());
+        let own = |plan: &ConvPlan| (plan.fusion, plan.engine.clone(), plan.plan.workspace());
+        assert_eq!(own(&first), own(&ranked), "{problem}");
+    }
 }
 
 #[test]
@@ -209,6 +265,6 @@ fn a_workspace_over_the_limit_is_refused_with_its_size() {
     // Shares out its sum over the multiprocessors, which takes a place for the parts.
     let pass = ConvPass::WeightGradient;
     let problem = ConvProblem { pass, input: Shape::new(64, 112, 112, 64), ..small(Activation::Identity) };
-    let error = planner.plan(&problem).err().map(|error| error.to_string()).unwrap_or_default();
+    let error = ranked(&planner, &problem).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("bytes of workspace") && error.contains("64x112x112x64 -> 64"), "{error}");
 }

@@ -20,16 +20,17 @@ pub struct BenchArgs {
     /// What to measure; comma between. load is decoding and preprocessing alone, e2e all of it, both is infer,train
     #[arg(long, visible_alias = "bench", value_name = "MODES", value_delimiter = ',', default_value = "infer")]
     pub modes: Vec<BenchMode>,
-    /// Images in a batch: N, auto (32 on the CPU, 256 on CUDA), or max: 90 % of the largest that fits, as the paper measured. The
-    /// search looks up to 1,024 images in evaluation, which goes through a batch in parts and hardly needs more memory
-    /// for more, and up to 65,536 in training; load and e2e take auto
+    /// Images in a batch: N, auto (32 on the CPU, 256 on CUDA), or max: 90 % of the largest that fits, as the paper measured. On
+    /// the CPU the search looks up to 1,024 images in evaluation, which goes through a batch in parts and hardly needs
+    /// more memory for more, and up to 65,536 in training; on CUDA the batch is computed and then tried; load and e2e take
+    /// auto
     #[arg(short, long, value_name = "N", default_value = "auto")]
     pub batch_size: String,
     /// Images in a batch of training: N, auto or max [default: as --batch-size]
     #[arg(long, value_name = "N")]
     pub train_batch_size: Option<String>,
-    /// Memory that each process may take. With the mode train it also asks for the largest training batch that fits
-    /// [default: what the machine, or the control group, has free]
+    /// Memory that each process may take, on CUDA the GPU's. With the mode train it also asks for the largest training batch
+    /// that fits [default: what the machine, or the control group, or the GPU has free]
     #[arg(long, value_name = "GIB")]
     pub memory_limit: Option<f64>,
     /// Side of the square input in pixels [default: each model's]

@@ -9,8 +9,10 @@ use crate::cli::Verbosity;
 /// Starts diagnostics on the standard error. A second start in one process changes nothing.
 pub fn start(verbosity: Verbosity) {
     let level = match verbosity.verbose {
-        0 => "warn",
-        1 => "tresnet=debug,warn",
+        0 if verbosity.quiet => "warn",
+        // What is waited for.
+        0 => "planning=info,warn",
+        1 => "tresnet=debug,planning=info,warn",
         _ => "tresnet=trace,info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

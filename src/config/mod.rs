@@ -26,10 +26,10 @@ pub use train::{
 };
 
 /// Images in a batch on the CPU where nobody says otherwise. Larger batches make it no faster and take memory.
-pub const CPU_BATCH_SIZE: usize = 32;
+const CPU_BATCH_SIZE: usize = 32;
 
 /// Images in a batch where nobody says otherwise; a GPU wants many.
-fn default_batch_size(runtime: &Runtime) -> usize {
+pub fn default_batch_size(runtime: &Runtime) -> usize {
     if runtime.cuda.is_some() { 256 } else { CPU_BATCH_SIZE }
 }
 

@@ -13,6 +13,7 @@ mod training;
 
 pub use device::{
     DeviceNetwork, DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions, Use,
+    largest_fitting,
 };
 pub use graph::{Graph, NORM_EPSILON, Parameter, Value};
 pub use initialize::Initializer;

@@ -47,8 +47,8 @@ pub use pool::{
     global_average_pool_gradient,
 };
 pub use schedule::{
-    Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, Verdicts, load,
-    place,
+    Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, Verdicts,
+    convolution_workspace, free_device_memory, is_out_of_device_memory, load, place,
 };
 pub use shape::Shape;
 pub use simd::Isa;

@@ -78,6 +78,15 @@ fn a_row_that_fails_says_why_and_the_others_go_on() {
     assert!(none.stderr.contains("error: nothing could be measured"), "{}", none.stderr);
 }
 
+#[test]
+fn the_largest_batch_is_looked_for_on_a_gpu_too_where_there_is_one() {
+    for flags in [["--device=cuda:99", "-b=max"], ["--device=cuda:99", "--memory-limit=1"]] {
+        let run = bench(&flags);
+        assert!(run.stderr.contains("--device cuda:99"), "{}", run.stderr);
+        assert!(run.stdout.is_empty(), "{}", run.stdout);
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod memory {
     use super::*;

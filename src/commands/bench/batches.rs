@@ -8,7 +8,7 @@ use super::row::Row;
 use super::search::{Trial, largest};
 use super::{Bench, free_memory};
 use crate::cli::UsageError;
-use crate::config::{BatchSize, BenchSettings, CPU_BATCH_SIZE, Mode, Subject};
+use crate::config::{BatchSize, BenchSettings, Mode, Subject, default_batch_size};
 use crate::report;
 
 /// Evaluation goes through a batch in parts, and its memory grows by the images' bytes alone. So many are as quick as any
@@ -31,7 +31,9 @@ const LEFT_TO_OTHERS: u64 = 20;
 /// # Errors
 /// A usage error that says how much is free.
 pub fn check_limit(settings: &BenchSettings) -> Result<()> {
-    match (settings.memory_limit, free_memory::available()) {
+    // A GPU's is known to the processes of the rows.
+    let limit = settings.memory_limit.filter(|_| settings.runtime.cuda.is_none());
+    match (limit, free_memory::available()) {
         (Some(limit), Some(free)) if limit > free => {
             let message = format!("--memory-limit of {}: only {} are free here; give less", size(limit), size(free));
             Err(UsageError(message).into())
@@ -45,19 +47,23 @@ pub fn within(limit: Option<u64>) -> String {
     limit.map(|limit| format!(" within {}", size(limit))).unwrap_or_default()
 }
 
-fn images(batch: usize) -> String {
+pub fn images(batch: usize) -> String {
     report::count(batch, "image")
 }
 
 /// In GiB, or in MiB where that is less than one.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }
 
 impl Bench<'_> {
-    /// Bytes that a process may take: what was said, or what is free. `None` where the system does not tell.
+    /// Bytes that a process may take: what was said, or what is free. `None` where the system does not tell, or where it is
+    /// a GPU's and nobody said anything.
     pub fn limit(&self) -> Option<u64> {
+        if self.settings.runtime.cuda.is_some() {
+            return self.settings.memory_limit;
+        }
         let free = || free_memory::available().map(|free| free - free / LEFT_TO_OTHERS);
         self.settings.memory_limit.or_else(free)
     }
@@ -70,9 +76,13 @@ impl Bench<'_> {
             // Loading has no largest batch.
             Mode::Load | Mode::EndToEnd => (self.settings.batch_size, 0),
         };
+        let cuda = self.settings.runtime.cuda.is_some();
         let searches = asked == BatchSize::Max || (mode == Mode::Train && self.settings.memory_limit.is_some());
         if searches && most > 0 {
-            self.search(row, subject, mode, most)?;
+            match cuda {
+                true => self.search_device(row, subject, mode)?,
+                false => self.search(row, subject, mode, most)?,
+            }
             if self.is_interrupted() || row.has_failed(mode) {
                 return Ok(None);
             }
@@ -80,9 +90,9 @@ impl Bench<'_> {
         Ok(Some(match (asked, row.max_batches.get(&mode)) {
             (BatchSize::Images(images), _) => images,
             // Where the search ended before the memory did, nothing needs to be spared.
-            (BatchSize::Max, Some(&largest)) if largest == most => largest,
+            (BatchSize::Max, Some(&largest)) if largest == most && !cuda => largest,
             (BatchSize::Max, Some(largest)) => (largest * PROTOCOL.0 / PROTOCOL.1).max(1),
-            (BatchSize::Max, None) => CPU_BATCH_SIZE,
+            (BatchSize::Max, None) => default_batch_size(&self.settings.runtime),
         }))
     }
 
@@ -95,7 +105,8 @@ impl Bench<'_> {
         let name = row.model;
         let mut failed = None;
         let found = largest(usable, most, |batch| {
-            match self.process(subject, Task { mode, batch, warmup: 0, iters: 1, images: None }, Some(limit))? {
+            let task = Task { mode, batch: BatchSize::Images(batch), warmup: 0, iters: 1, images: None };
+            match self.process(subject, task, Some(limit))? {
                 End::OutOfMemory => {
                     self.say(&format!("{name}: {}: {} more than fits", mode.name(), images(batch)));
                     Ok(Trial::TooLarge)

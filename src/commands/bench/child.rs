@@ -20,10 +20,16 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What the process prints: one line of JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outcome {
     /// Images per second of each measurement.
     pub speeds: Vec<f64>,
+    /// Of the GPU's memory, where the network is there.
     pub peak_memory_bytes: Option<u64>,
+    /// Images that should fit onto a GPU, where that was asked.
+    pub largest_batch: Option<usize>,
+    /// Whether there is no more because a GPU has no more memory.
+    pub out_of_memory: bool,
     /// Why there is no more.
     pub error: Option<String>,
 }
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn the_last_line_is_the_outcome() {
         let end = shell(r#"echo remark; echo '{"speeds":[2.5],"peak_memory_bytes":7,"error":null}'"#, None);
-        let outcome = Outcome { speeds: vec![2.5], peak_memory_bytes: Some(7), error: None };
+        let outcome = Outcome { speeds: vec![2.5], peak_memory_bytes: Some(7), ..Outcome::default() };
         assert_eq!(end, End::Measured(outcome));
     }
 

@@ -63,14 +63,7 @@ pub fn training(variant: &Variant, architecture: Architecture, element: Element)
 
 impl DeviceStep {
     /// On CUDA device `number`, on batches of `shape`.
-    pub fn new(
-        variant: &Variant,
-        architecture: Architecture,
-        shape: Shape,
-        number: usize,
-        element: Element,
-    ) -> Result<Self> {
-        let training = training(variant, architecture, element)?;
+    pub fn new(training: DeviceTraining, shape: Shape, number: usize) -> Result<Self> {
         let classes = training.graph.channels(training.logits);
         let fresh = VarBuilder::from_backend(Box::new(Initializer { seed: 0 }), DType::F32, Device::Cpu);
         let read = |parameter: &Parameter| -> Result<Vec<f32>> {

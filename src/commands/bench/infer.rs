@@ -3,9 +3,19 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
+use super::device_infer::DeviceInference;
 use super::trial::Trial;
+use crate::ops::free_device_memory;
 
 pub fn measure(trial: &Trial<'_>) -> Result<Vec<f64>> {
+    if let Some(number) = trial.settings.runtime.cuda {
+        let free = free_device_memory(number)?;
+        let (variant, image) = (trial.subject.variant, trial.image(trial.batch_size));
+        let architecture = variant.architecture(&trial.request())?;
+        let network = DeviceInference::new(variant, architecture, number, trial.element())?;
+        let computed = network.bytes(image)?;
+        return trial.time_on_device(number, [free, computed], network.prepare(image)?);
+    }
     let model = trial.model()?;
     let (batch, side, channels) = (trial.batch_size, trial.subject.preprocessing.input_size, model.in_chans());
     let pixels = noise(batch * side * side * channels);

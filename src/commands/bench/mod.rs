@@ -7,6 +7,9 @@ mod batches;
 mod child;
 mod columns;
 mod compare;
+mod device_infer;
+mod device_memory;
+mod device_search;
 mod device_step;
 mod end_to_end;
 mod free_memory;
@@ -38,7 +41,7 @@ use self::process::Task;
 use self::row::Row;
 use super::Status;
 use crate::cli::{BenchArgs, TableFormat};
-use crate::config::{BenchSettings, Mode, Subject};
+use crate::config::{BatchSize, BenchSettings, Mode, Subject};
 use crate::interrupt::Interrupt;
 use crate::report::{self, Record};
 
@@ -148,7 +151,8 @@ impl Bench<'_> {
         }
         let batch = row.batches[&mode];
         let limit = self.limit();
-        let step = Task { mode, batch, warmup: self.settings.warmup, iters: self.settings.iters, images };
+        let (warmup, iters) = (self.settings.warmup, self.settings.iters);
+        let step = Task { mode, batch: BatchSize::Images(batch), warmup, iters, images };
         match self.process(subject, step, limit)? {
             End::Measured(outcome) => match outcome.error {
                 Some(error) => self.fail(row, mode, error),

@@ -191,7 +191,7 @@ pub(super) mod tests {
         };
         for &(mode, speed) in speeds {
             row.batches.insert(mode, 8);
-            row.add(mode, Outcome { speeds: vec![speed; 3], peak_memory_bytes: Some(700 << 20), error: None });
+            row.add(mode, Outcome { speeds: vec![speed; 3], peak_memory_bytes: Some(700 << 20), ..Outcome::default() });
         }
         row
     }
@@ -212,7 +212,10 @@ pub(super) mod tests {
     #[test]
     fn passes_add_up_to_one_figure_with_all_their_spread() {
         let mut row = row(&[(Mode::Train, 4.0)]);
-        row.add(Mode::Train, Outcome { speeds: vec![2.0, 9.0], peak_memory_bytes: Some(800 << 20), error: None });
+        row.add(
+            Mode::Train,
+            Outcome { speeds: vec![2.0, 9.0], peak_memory_bytes: Some(800 << 20), ..Outcome::default() },
+        );
         let figure = row.figure(Mode::Train).unwrap();
         assert_eq!(figure, Figure { median: 4.0, min: 2.0, max: 9.0, n: 5 });
         assert_eq!((row.peak(Mode::Train), row.peak(Mode::Infer)), (Some(800 << 20), None));

@@ -74,6 +74,21 @@ pub fn largest(limit: u64, most: usize, mut trial: impl FnMut(usize) -> Result<T
     }
 }
 
+/// The largest batch up to `computed` that `runs`, by steps of 1 in 50 down. `None`: not even one image does.
+///
+/// # Errors
+/// Those of `runs`.
+pub fn largest_that_runs(computed: usize, mut runs: impl FnMut(usize) -> Result<bool>) -> Result<Option<usize>> {
+    let mut batch = computed;
+    while batch > 0 {
+        if runs(batch)? {
+            return Ok(Some(batch));
+        }
+        batch -= (batch / GAIN).max(1);
+    }
+    Ok(None)
+}
+
 /// Bytes over images.
 #[derive(Clone, Copy)]
 struct Line {
@@ -176,6 +191,24 @@ mod tests {
         assert_eq!(searched(1 << 40, 5, |_| 7).0, Some(5));
         // Within half of the limit it is tried.
         assert_eq!(searched(1500, 1024, |batch| batch as u64), (Some(1024), vec![8, 16, 507, 1024]));
+    }
+
+    #[test]
+    fn what_was_computed_is_taken_back_until_it_runs() {
+        let ran = |computed: usize, fits: usize| {
+            let mut tried = Vec::new();
+            let found = largest_that_runs(computed, |batch| {
+                tried.push(batch);
+                Ok(batch <= fits)
+            });
+            (found.unwrap(), tried)
+        };
+        assert_eq!(ran(1000, 1000), (Some(1000), vec![1000]));
+        assert_eq!(ran(1000, 950), (Some(942), vec![1000, 980, 961, 942]));
+        assert_eq!(ran(3, 1), (Some(1), vec![3, 2, 1]));
+        assert_eq!((ran(2, 0), ran(0, 0)), ((None, vec![2, 1]), (None, vec![])));
+        let error = largest_that_runs(9, |_| anyhow::bail!("broken")).unwrap_err();
+        assert_eq!(error.to_string(), "broken");
     }
 
     #[test]

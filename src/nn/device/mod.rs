@@ -10,5 +10,6 @@ mod schedule;
 mod training;
 
 pub use convolutions::Use;
+pub use fit::largest_fitting;
 pub use network::DeviceNetwork;
 pub use training::{DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions};

@@ -222,8 +222,7 @@ mod tests {
 
     #[test]
     fn odd_channels_are_refused_by_name() {
-        let mut odd = problem(ConvPass::Statistics);
-        odd.spec.out_channels = 83;
+        let odd = ConvProblem { spec: ConvSpec::new(16, 83, 3, 2), ..problem(ConvPass::Statistics) };
         let error = graphs(&odd, Element::F16, Fusion::Whole).unwrap_err().to_string();
         assert!(error.contains("83 channels"), "{error}");
     }

@@ -6,10 +6,11 @@
 //! And its wrappers ask for a CUDA context, which a machine that only checks plans does not have.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// `cudnnBackendDescriptor_t` and `cudnnHandle_t`: opaque.
 pub(super) type Raw = *mut c_void;
@@ -33,6 +34,18 @@ pub(super) struct Functions {
     version: unsafe extern "C" fn() -> usize,
     error_string: unsafe extern "C" fn(Status) -> *const c_char,
     last_error: unsafe extern "C" fn(*mut c_char, usize),
+}
+
+/// What cuDNN refuses with a status of its own, as [`anyhow::Error::is`] tells it from the driver's errors.
+#[derive(Debug)]
+pub struct StatusError(String);
+
+impl std::error::Error for StatusError {}
+
+impl fmt::Display for StatusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// An open cuDNN.
@@ -91,7 +104,8 @@ impl Library {
             (CStr::from_ptr((self.functions.error_string)(status)), CStr::from_ptr(detail.as_ptr()))
         };
         let (name, detail) = (name.to_string_lossy(), detail.to_string_lossy());
-        Err(anyhow!("cuDNN cannot {}: {name} ({status}) {}", what(), reason(&detail)))
+        let message = format!("cuDNN cannot {}: {name} ({status}) {}", what(), reason(&detail));
+        Err(StatusError(message).into())
     }
 }
 

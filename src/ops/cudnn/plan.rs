@@ -14,12 +14,16 @@ use super::target::Target;
 pub struct ExecutionPlan {
     descriptor: Arc<Descriptor>,
     workspace: usize,
+    /// What it was built with, and runs on; dropped after the descriptor.
+    target: Target,
 }
 
-/// A plan's tensors and workspace at their addresses; kept as long as those stay.
+/// A plan's tensors and workspace at their addresses; kept as long as those stay, and as long as any graph that recorded
+/// it: with the last of them goes the plan, and with it the kernel.
 pub struct Bound {
     plan: Arc<Descriptor>,
     pack: Arc<Descriptor>,
+    target: Target,
 }
 
 impl ExecutionPlan {
@@ -27,7 +31,7 @@ impl ExecutionPlan {
         let mut plan = Descriptor::new(target.library(), Kind::Plan)?;
         plan.refer(PLAN_CONFIG, &[&engine.config])?;
         target.mark_plan(&mut plan)?;
-        Self::from_descriptor(plan.finalize()?)
+        Self::from_descriptor(target, plan.finalize()?)
     }
 
     /// A plan out of what [`Self::to_json`] gave: what it had compiled is not compiled again.
@@ -38,12 +42,12 @@ impl ExecutionPlan {
         let mut plan = Descriptor::new(target.library(), Kind::Plan)?;
         target.mark_plan(&mut plan)?;
         plan.set(PLAN_JSON, json.as_bytes())?;
-        Self::from_descriptor(plan.finalize()?)
+        Self::from_descriptor(target, plan.finalize()?)
     }
 
-    fn from_descriptor(descriptor: Arc<Descriptor>) -> Result<Self> {
+    fn from_descriptor(target: &Target, descriptor: Arc<Descriptor>) -> Result<Self> {
         let workspace = *descriptor.get(PLAN_WORKSPACE, 1)?.first().context("cuDNN gave a plan without a workspace")?;
-        Ok(Self { descriptor, workspace: usize::try_from(workspace)? })
+        Ok(Self { descriptor, workspace: usize::try_from(workspace)?, target: target.clone() })
     }
 
     /// The plan with its compiled kernel: 2 KB where the kernel is cuDNN's own, some 100 KB where it was compiled.
@@ -64,12 +68,12 @@ impl ExecutionPlan {
         let addresses: Vec<DeviceAddress> = tensors.iter().map(|&(_, address)| DeviceAddress(address)).collect();
         let mut pack = Descriptor::new(self.descriptor.library(), Kind::VariantPack)?;
         pack.set(PACK_IDS, &ids)?.set(PACK_ADDRESSES, &addresses)?.set(PACK_WORKSPACE, &[DeviceAddress(workspace)])?;
-        Ok(Bound { plan: Arc::clone(&self.descriptor), pack: pack.finalize()? })
+        Ok(Bound { plan: Arc::clone(&self.descriptor), pack: pack.finalize()?, target: self.target.clone() })
     }
 }
 
 impl Bound {
-    /// Queues the run on the target's stream, or records it where that stream is being captured. Not yet run on a GPU.
+    /// Queues the run on its target's stream, or records it where that stream is being captured. Not yet run on a GPU.
     ///
     /// # Safety
     /// The addresses that the plan was bound to are allocations of the target's device, as large as the graph's
@@ -77,8 +81,8 @@ impl Bound {
     ///
     /// # Errors
     /// If the target is a described device, or what cuDNN says.
-    pub unsafe fn run(&self, target: &Target) -> Result<()> {
-        let handle = target.handle().context("a plan for a described device cannot run")?;
+    pub unsafe fn run(&self) -> Result<()> {
+        let handle = self.target.handle().context("a plan for a described device cannot run")?;
         // SAFETY: the caller's promise.
         unsafe { handle.execute(&self.plan, &self.pack) }
     }

@@ -1,6 +1,6 @@
 //! What plans are made for: the device at hand, or one that is described and absent.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use cudarc::driver::CudaStream;
@@ -12,17 +12,25 @@ use super::attribute::{
 use super::descriptor::Descriptor;
 use super::library::{Library, Raw};
 
-/// A device to plan for, through an open cuDNN.
+/// A device to plan for, through an open cuDNN. Clones share its handle.
+#[derive(Clone)]
 pub struct Target {
     library: Arc<Library>,
     device: Device,
-    name: String,
+    name: Arc<str>,
 }
 
+#[derive(Clone)]
 enum Device {
-    AtHand(Handle),
+    AtHand(Arc<Handle>),
+    Described(Arc<Description>),
+}
+
+/// A device by its properties.
+struct Description {
     /// `DeviceProperties`
-    Described(Arc<Descriptor>),
+    descriptor: Arc<Descriptor>,
+    json: String,
 }
 
 /// cuDNN's state for one stream.
@@ -31,10 +39,14 @@ pub(super) struct Handle {
     library: Arc<Library>,
     /// The work goes there, and its context outlives the handle.
     stream: Arc<CudaStream>,
+    /// Held by the thread that builds or runs with the handle.
+    in_use: Mutex<()>,
 }
 
-// SAFETY: a handle may go from thread to thread, which the context is bound to before each use; it is not shared.
+// SAFETY: a handle may go from thread to thread, which the context is bound to before each use, and is used by one at a
+// time, which `in_use` sees to.
 unsafe impl Send for Handle {}
+unsafe impl Sync for Handle {}
 
 impl Target {
     /// The device of a stream, on which plans will run. Not yet run on a GPU.
@@ -44,8 +56,8 @@ impl Target {
     pub fn device(library: &Arc<Library>, stream: &Arc<CudaStream>) -> Result<Self> {
         let context = stream.context();
         let (major, minor) = context.compute_capability()?;
-        let name = format!("{} sm_{major}{minor}", context.name()?);
-        let handle = Handle::new(library, stream)?;
+        let name = format!("{} sm_{major}{minor}", context.name()?).into();
+        let handle = Arc::new(Handle::new(library, stream)?);
         Ok(Self { library: Arc::clone(library), device: Device::AtHand(handle), name })
     }
 
@@ -58,13 +70,31 @@ impl Target {
         let properties: serde_json::Value =
             serde_json::from_str(json).context("the device's properties are no JSON")?;
         let name = properties["deviceName"].as_str().context("the device's properties have no deviceName")?;
-        let mut descriptor = Descriptor::new(library, Kind::DeviceProperties)?;
-        descriptor.set(DEVICE_JSON, json.as_bytes())?;
-        Ok(Self {
-            library: Arc::clone(library),
-            device: Device::Described(descriptor.finalize()?),
-            name: format!("{name} by description"),
-        })
+        let name = format!("{name} by description").into();
+        let device = Device::Described(Arc::new(Description::new(library, json)?));
+        Ok(Self { library: Arc::clone(library), device, name })
+    }
+
+    /// The same device through a handle of its own, on the same stream, for another thread to build with. cuDNN's
+    /// documentation does not say whether a plan runs on another handle than it was built with, and so each plan keeps
+    /// its own; all of them queue on the one stream.
+    ///
+    /// # Errors
+    /// What cuDNN or the driver says.
+    pub(super) fn another(&self) -> Result<Self> {
+        let device = match &self.device {
+            Device::AtHand(handle) => Device::AtHand(Arc::new(Handle::new(&self.library, &handle.stream)?)),
+            Device::Described(own) => Device::Described(Arc::new(Description::new(&self.library, &own.json)?)),
+        };
+        Ok(Self { device, ..self.clone() })
+    }
+
+    /// Makes this thread the only one that uses the handle, and the device's context the thread's.
+    pub(super) fn enter(&self) -> Option<MutexGuard<'_, ()>> {
+        let handle = self.handle()?;
+        // What cannot be bound is gone, which cuDNN then says of each plan.
+        let _ = handle.stream.context().bind_to_thread();
+        Some(handle.in_use.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn library(&self) -> &Arc<Library> {
@@ -83,7 +113,7 @@ impl Target {
 
     pub(super) fn handle(&self) -> Option<&Handle> {
         match &self.device {
-            Device::AtHand(handle) => Some(handle),
+            Device::AtHand(handle) => Some(handle.as_ref()),
             Device::Described(_) => None,
         }
     }
@@ -113,10 +143,18 @@ impl Target {
     ) -> Result<()> {
         match (&self.device, handle, properties) {
             (Device::AtHand(own), Some(attribute), _) => descriptor.set(attribute, &[HandleValue(own.raw)])?,
-            (Device::Described(own), _, Some(attribute)) => descriptor.refer(attribute, &[own])?,
+            (Device::Described(own), _, Some(attribute)) => descriptor.refer(attribute, &[&own.descriptor])?,
             _ => descriptor,
         };
         Ok(())
+    }
+}
+
+impl Description {
+    fn new(library: &Arc<Library>, json: &str) -> Result<Self> {
+        let mut descriptor = Descriptor::new(library, Kind::DeviceProperties)?;
+        descriptor.set(DEVICE_JSON, json.as_bytes())?;
+        Ok(Self { descriptor: descriptor.finalize()?, json: json.to_owned() })
     }
 }
 
@@ -127,7 +165,7 @@ impl Handle {
         // SAFETY: `raw` is a place for the new handle, and a context is current.
         let status = unsafe { (library.functions.create)(&mut raw) };
         library.check(status, || "open a handle".into())?;
-        let handle = Self { raw, library: Arc::clone(library), stream: Arc::clone(stream) };
+        let handle = Self { raw, library: Arc::clone(library), stream: Arc::clone(stream), in_use: Mutex::default() };
         // SAFETY: both are alive, and the stream stays so as long as the handle.
         let status = unsafe { (library.functions.set_stream)(raw, stream.cu_stream().cast()) };
         library.check(status, || "take a stream".into())?;
@@ -140,6 +178,7 @@ impl Handle {
     /// The pack's addresses are allocations of the handle's device, large enough for the plan's tensors, and stay so
     /// until the stream has passed the work.
     pub unsafe fn execute(&self, plan: &Descriptor, pack: &Descriptor) -> Result<()> {
+        let _alone = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         self.stream.context().bind_to_thread()?;
         // SAFETY: all three are alive; the rest is the caller's promise.
         let status = unsafe { (self.library.functions.execute)(self.raw, plan.raw(), pack.raw()) };

@@ -7,12 +7,14 @@ mod arena;
 #[cfg(feature = "cuda")]
 pub(super) mod gpu;
 mod launches;
+mod room;
 mod runner;
 mod step;
 mod verdicts;
 
 pub use arena::{Request, place};
 pub use launches::Memory;
+pub use room::{convolution_workspace, free_device_memory, is_out_of_device_memory};
 pub use runner::{Constant, Loaded, Parameters, Run, load};
 pub use step::{Constants, GateScratch, Slot, Step};
 pub use verdicts::Verdicts;

@@ -1,30 +1,13 @@
-//! What a stream is given for a batch: launches of our own and plans of cuDNN's. Not yet run on a GPU.
-
-use std::fmt;
+//! From a schedule's steps to what a stream is given for a batch. Not yet run on a GPU.
 
 use anyhow::{Context, Result, bail};
 
 use super::Gpu;
-use super::convolution::{BoundConvolution, Convolutions, Tensors};
-use crate::ops::cuda::{Device, Launch};
+use super::convolution::{Convolutions, Tensors};
+use super::plans::Plans;
+use super::recording::Action;
 use crate::ops::schedule::{Constants, Memory, Schedule, Step};
 use crate::ops::{ConvPass, ConvProblem, Fusion};
-
-/// One of them.
-pub enum Action {
-    Launch(Launch),
-    Convolution(ConvProblem, BoundConvolution),
-}
-
-/// The op and its shape.
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Launch(launch) => launch.fmt(f),
-            Self::Convolution(problem, _) => problem.fmt(f),
-        }
-    }
-}
 
 /// Those of a schedule, in order.
 pub fn actions(
@@ -33,31 +16,34 @@ pub fn actions(
     memory: &Memory,
     schedule: &Schedule,
 ) -> Result<Vec<Action>> {
+    let mut plans = convolutions.map(|convolutions| Plans::build(convolutions, &problems(schedule), true));
     let mut actions = Vec::new();
     for step in &schedule.steps {
-        match (convolutions, step) {
-            (Some(convolutions), Step::Conv { .. }) => {
-                add_convolution(gpu, convolutions, memory, step, &mut actions)?;
-            }
-            _ => actions.extend(step.launches(memory)?.into_iter().map(Action::Launch)),
+        match (&mut plans, step) {
+            (Some(plans), Step::Conv { .. }) => add_convolution(gpu, plans, memory, step, &mut actions)?,
+            _ => add_launches(memory, step, &mut actions)?,
         }
+    }
+    if let Some(plans) = plans {
+        plans.finish();
     }
     Ok(actions)
 }
 
-/// Puts one into the stream, or into the graph that is being recorded.
-pub fn queue(device: &Device, convolutions: Option<&Convolutions>, action: &Action) -> Result<()> {
-    match (action, convolutions) {
-        (Action::Launch(launch), _) => device.launch(launch),
-        (Action::Convolution(_, plan), Some(convolutions)) => convolutions.run(device, plan),
-        (Action::Convolution(..), None) => bail!("a plan without cuDNN"),
-    }
+fn problems(schedule: &Schedule) -> Vec<ConvProblem> {
+    let problem = |step: &Step| if let Step::Conv { problem, .. } = step { Some(*problem) } else { None };
+    schedule.steps.iter().filter_map(problem).collect()
+}
+
+fn add_launches(memory: &Memory, step: &Step, actions: &mut Vec<Action>) -> Result<()> {
+    actions.extend(step.launches(memory)?.into_iter().map(Action::Launch));
+    Ok(())
 }
 
 /// A convolution by cuDNN, and what its plan leaves over by a kernel of our own; all of it where cuDNN has no plan.
 fn add_convolution(
     gpu: &Gpu,
-    convolutions: &Convolutions,
+    plans: &mut Plans<'_>,
     memory: &Memory,
     step: &Step,
     actions: &mut Vec<Action>,
@@ -70,19 +56,11 @@ fn add_convolution(
     let rounded_bias = rounded_bias.context("a convolution's bias is missing")?;
     let residual = residual.map(|residual| memory.slot(residual)).transpose()?;
     let tensors = Tensors { x: memory.slot(*input)?, w, bias, rounded_bias, residual, y: memory.slot(*out)? };
-    let (plan, convolution) = match convolutions.plan(&gpu.device, problem, &tensors) {
-        Ok(planned) => planned,
-        Err(error) => {
-            tracing::warn!("{problem} by a slow kernel of our own: {error:#}");
-            actions.extend(step.launches(memory)?.into_iter().map(Action::Launch));
-            return Ok(());
-        }
+    let Some((fusion, convolution)) = plans.bind(&gpu.device, problem, &tensors)? else {
+        return add_launches(memory, step, actions);
     };
-    for refusal in &plan.refusals {
-        tracing::debug!("{problem}: {:?} is not granted: {}", refusal.fusion, refusal.reason);
-    }
     actions.push(Action::Convolution(*problem, convolution));
-    if plan.fusion != Fusion::Whole {
+    if fusion != Fusion::Whole {
         let Tensors { bias, residual, y, .. } = &tensors;
         actions.push(Action::Launch(memory.epilogue(problem, bias, residual.as_ref(), activation, y)?));
     }

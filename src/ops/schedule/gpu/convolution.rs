@@ -5,10 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use cudarc::driver::sys::CUevent_flags;
 
-use crate::ops::ConvProblem;
 use crate::ops::cuda::{Arena, Device, Element, Region};
 use crate::ops::cudnn::{
-    Bound, ConvPlan, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, Target,
+    Bound, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, StatusError, Target, Timing,
 };
 
 /// Runs before the clock starts, and on it.
@@ -81,36 +80,16 @@ impl Convolutions {
         self
     }
 
-    /// The plan that ranks first, or the fastest that is known, bound to the tensors: for a shape that is rare.
-    pub fn ranked(&self, problem: &ConvProblem, tensors: &dyn Operands) -> Result<(ConvPlan, BoundConvolution)> {
-        let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
-        let plan = planner.plan(problem)?;
-        let bound = self.bind(&plan.plan, &plan.graph, tensors)?;
-        Ok((plan, bound))
+    /// What makes plans, kept in the user's cache.
+    pub(super) fn planner(&self) -> Planner<'_> {
+        Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() }
     }
 
-    /// The fastest plan, bound to the tensors.
-    pub fn plan(
-        &self,
-        device: &Device,
-        problem: &ConvProblem,
-        tensors: &dyn Operands,
-    ) -> Result<(ConvPlan, BoundConvolution)> {
-        let planner = Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() };
-        let plan = planner.tune(problem, |plan, graph| self.time(device, plan, graph, tensors))?;
-        let bound = self.bind(&plan.plan, &plan.graph, tensors)?;
-        Ok((plan, bound))
-    }
-
-    /// Puts a plan into the device's stream, or into the graph that is being recorded.
-    pub fn run(&self, device: &Device, convolution: &BoundConvolution) -> Result<()> {
-        device.touch(&convolution.regions);
-        // SAFETY: `bind` has held every tensor's size against its region's. The regions live as long as the plan, a
-        // graph that recorded it keeps them too, and their memory is freed in the stream's order.
-        unsafe { convolution.bound.run(&self.target) }
-    }
-
-    fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<BoundConvolution> {
+    /// Ties a plan to the tensors of its graph.
+    ///
+    /// # Errors
+    /// Where one is missing or too small.
+    pub(super) fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<BoundConvolution> {
         ensure!(plan.workspace() <= self.workspace.bytes(), "a plan of {} bytes of workspace", plan.workspace());
         let mut regions = vec![self.workspace.clone()];
         let mut addresses = Vec::new();
@@ -124,17 +103,51 @@ impl Convolutions {
     }
 
     /// Milliseconds of a run.
-    fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<f32> {
+    ///
+    /// # Errors
+    /// Where the tensors are not what the plan needs, or the device is lost: a kernel that went astray takes everything
+    /// with it that was to run after it. What cuDNN alone says against a run refuses the plan.
+    pub(super) fn time(
+        &self,
+        device: &Device,
+        plan: &ExecutionPlan,
+        graph: &Graph,
+        tensors: &dyn Operands,
+    ) -> Result<Timing> {
+        self.milliseconds(device, plan, graph, tensors).map(Timing::Milliseconds).or_else(|error| {
+            // An error of the context's stays with it, and shows here again, whoever reported it first.
+            device.synchronize().with_context(|| format!("{error:#}"))?;
+            if error.is::<StatusError>() { Ok(Timing::Refused(error)) } else { Err(error) }
+        })
+    }
+
+    fn milliseconds(
+        &self,
+        device: &Device,
+        plan: &ExecutionPlan,
+        graph: &Graph,
+        tensors: &dyn Operands,
+    ) -> Result<f32> {
         let bound = self.bind(plan, graph, tensors)?;
-        let stream = self.target.stream().context("there is no device to time on")?;
+        let stream = device.stream();
         for _ in 0..WARM_UP {
-            self.run(device, &bound)?;
+            bound.run(device)?;
         }
         let start = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
         for _ in 0..TIMED {
-            self.run(device, &bound)?;
+            bound.run(device)?;
         }
         let end = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
         Ok(start.elapsed_ms(&end)? / TIMED as f32)
+    }
+}
+
+impl BoundConvolution {
+    /// Puts it into the device's stream, or into the graph that is being recorded.
+    pub fn run(&self, device: &Device) -> Result<()> {
+        device.touch(&self.regions);
+        // SAFETY: `bind` has held every tensor's size against its region's. The regions live as long as the plan, a
+        // graph that recorded it keeps them too, and their memory is freed in the stream's order.
+        unsafe { self.bound.run() }
     }
 }

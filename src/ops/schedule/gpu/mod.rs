@@ -5,6 +5,8 @@ mod actions;
 pub(in crate::ops) mod convolution;
 mod judging;
 pub(in crate::ops) mod opening;
+pub(in crate::ops) mod plans;
+pub(in crate::ops) mod recording;
 mod session;
 
 use std::sync::Arc;

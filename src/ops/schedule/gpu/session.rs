@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Gpu;
-use super::actions::{actions, queue};
+use super::actions::actions;
 use super::convolution::Convolutions;
 use super::judging::Judging;
+use super::recording::Recording;
 use crate::metrics::Verdict;
-use crate::ops::cuda::{Arena, Device, Download, Graph, Region, Upload};
+use crate::ops::cuda::{Arena, Device, Download, Region, Upload};
 use crate::ops::schedule::{Run, Schedule};
 
 /// Where an upload's pixels may start, behind its labels.
@@ -21,15 +22,13 @@ pub struct Session {
     device: Arc<Device>,
     upload: Upload,
     outputs: Download,
-    graph: Graph,
+    graph: Recording,
     images: Region,
     output: Region,
     /// What ranks the logits, made when it is first wanted.
     judging: Option<Judging>,
     /// Images of each batch whose verdicts are on their way, by what was submitted together.
     submitted: VecDeque<Vec<usize>>,
-    /// Kept with their handle, which the graph was recorded through.
-    _convolutions: Option<Convolutions>,
     /// Bytes of an image.
     image: usize,
     /// Images of a batch.
@@ -75,16 +74,7 @@ impl Session {
         let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(&device, library, gpu.element));
         let convolutions = convolutions.transpose()?;
         let actions = actions(gpu, convolutions.as_ref(), &memory, schedule)?;
-        // Kernels are loaded when they first run, which a recording would not allow. One after the other, so that one
-        // that fails is known by its name.
-        for action in &actions {
-            queue(&device, convolutions.as_ref(), action)
-                .and_then(|()| device.synchronize())
-                .with_context(|| format!("the GPU fails at {action}"))?;
-        }
-        let graph = Graph::record(&device, || {
-            actions.iter().try_for_each(|action| queue(&device, convolutions.as_ref(), action))
-        })?;
+        let graph = Recording::new(&device, actions)?;
         let output = memory.slot(schedule.output)?;
         Ok(Self {
             upload,
@@ -94,7 +84,6 @@ impl Session {
             images: memory.images,
             judging: None,
             submitted: VecDeque::new(),
-            _convolutions: convolutions,
             image: schedule.image.image_len(),
             batch: schedule.image.batch,
             width: schedule.output_width,

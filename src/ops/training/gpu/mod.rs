@@ -9,13 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use self::outcomes::{Outcomes, numbers};
-use self::program::{Maker, Program, graph_of};
+use self::program::{Maker, Program};
 use super::trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup};
 use super::{Batch, FlatLayout, TrainingMemory, TrainingSchedule, UpdateMemory};
 use crate::ops::cuda::optimizer::STATE;
-use crate::ops::cuda::{Arena, Device, Element, Graph, Launch, Region, Upload};
+use crate::ops::cuda::{Arena, Device, Element, Launch, Region, Upload};
 use crate::ops::schedule::gpu::convolution::Convolutions;
 use crate::ops::schedule::gpu::opening::open;
+use crate::ops::schedule::gpu::recording::{Action, Recording};
 
 /// A GPU with a network that learns.
 pub struct GpuTrainer {
@@ -26,8 +27,8 @@ pub struct GpuTrainer {
     /// What stays from batch to batch; the arena and the batch's block are those of the first schedule.
     memory: TrainingMemory,
     update: UpdateMemory,
-    begin: Graph,
-    end: Graph,
+    begin: Recording,
+    end: Recording,
     /// Where batches arrive, in blocks of so many bytes.
     upload: Option<(usize, Upload)>,
     programs: Vec<Program>,
@@ -109,10 +110,8 @@ impl GpuTrainer {
             norms: Some(norms),
         };
         write_state(&device, &memory, &update, layout, start)?;
-        let recorded = |launches: Vec<Launch>| {
-            let queue = || launches.iter().try_for_each(|launch| device.launch(launch));
-            graph_of(&device, queue)
-        };
+        let recorded =
+            |launches: Vec<Launch>| Recording::new(&device, launches.into_iter().map(Action::Launch).collect());
         let begin = recorded(update.begin(layout, &memory)?)?;
         let end = recorded(update.end(layout, &memory, rules)?)?;
         // Both have run once, on gradients of nothing.

@@ -3,9 +3,11 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::ops::cuda::{Device, Graph, Launch, Region, activation, batch_norm};
+use crate::ops::cuda::{Device, Launch, Region, activation, batch_norm};
 use crate::ops::cudnn::Role;
-use crate::ops::schedule::gpu::convolution::{BoundConvolution, Convolutions, Operands};
+use crate::ops::schedule::gpu::convolution::{Convolutions, Operands};
+use crate::ops::schedule::gpu::plans::Plans;
+use crate::ops::schedule::gpu::recording::{Action, Recording};
 use crate::ops::training::memory::Bound;
 use crate::ops::training::{TrainingMemory, TrainingOp, TrainingSchedule};
 use crate::ops::{Activation, ConvPass, ConvProblem, Fusion};
@@ -14,7 +16,7 @@ use crate::ops::{Activation, ConvPass, ConvProblem, Fusion};
 pub struct Program {
     pub schedule: TrainingSchedule,
     pub memory: TrainingMemory,
-    pub graph: Graph,
+    pub graph: Recording,
 }
 
 /// Makes programs.
@@ -23,12 +25,6 @@ pub struct Maker<'a> {
     pub convolutions: Option<&'a Convolutions>,
     /// Whether convolutions are timed, or taken by rank.
     pub measures: bool,
-}
-
-/// What the stream is given, in order.
-enum Action {
-    Launch(Launch),
-    Convolution(BoundConvolution),
 }
 
 /// Where a convolution's tensors are.
@@ -43,66 +39,75 @@ impl Operands for Tensors {
 
 impl Maker<'_> {
     pub fn program(&self, schedule: TrainingSchedule, memory: TrainingMemory) -> Result<Program> {
-        let mut actions = Vec::new();
+        let plans =
+            self.convolutions.map(|convolutions| Plans::build(convolutions, &problems(&schedule), self.measures));
+        let mut actions = Actions { device: self.device, plans, list: Vec::new() };
         // Whether the convolution before gave its output's sums.
         let mut summed = false;
         for (at, step) in schedule.steps.iter().enumerate() {
             let bound = Bound { memory: &memory, schedule: &schedule, step };
-            match (&step.op, self.convolutions) {
-                (TrainingOp::Conv { problem, .. }, Some(convolutions)) => {
-                    let fusion = self.forward(convolutions, &bound, problem, &mut actions)?;
-                    summed = problem.pass == ConvPass::Statistics && fusion == Fusion::Whole;
+            let planned = match &step.op {
+                _ if actions.plans.is_none() => false,
+                TrainingOp::Conv { problem, .. } => {
+                    let fusion = actions.forward(&bound, problem)?;
+                    summed = problem.pass == ConvPass::Statistics && fusion == Some(Fusion::Whole);
+                    fusion.is_some()
                 }
-                (TrainingOp::Statistics { .. }, _) if std::mem::take(&mut summed) => {
-                    actions.push(Action::Launch(finish_sums(&bound)?));
+                TrainingOp::Statistics { .. } if std::mem::take(&mut summed) => {
+                    actions.launch(finish_sums(&bound)?);
+                    true
                 }
-                (TrainingOp::ConvInputGradient { problem, .. }, Some(convolutions)) => {
-                    self.input_gradient(convolutions, &bound, problem, &mut actions)?;
-                }
-                (TrainingOp::ConvWeightGradient { problem, .. }, Some(convolutions)) => {
-                    self.weight_gradient(convolutions, &bound, problem, &mut actions)?;
-                }
-                _ => actions.extend(schedule.launches(at, &memory)?.into_iter().map(Action::Launch)),
+                TrainingOp::ConvInputGradient { problem, .. } => actions.input_gradient(&bound, problem)?,
+                TrainingOp::ConvWeightGradient { problem, .. } => actions.weight_gradient(&bound, problem)?,
+                _ => false,
+            };
+            if !planned {
+                schedule.launches(at, &memory)?.into_iter().for_each(|launch| actions.launch(launch));
             }
         }
-        let graph = graph_of(self.device, || actions.iter().try_for_each(|action| self.queue(action)))?;
+        let graph = Recording::new(self.device, actions.finish())?;
         Ok(Program { schedule, memory, graph })
     }
+}
 
-    fn queue(&self, action: &Action) -> Result<()> {
-        match (action, self.convolutions) {
-            (Action::Launch(launch), _) => self.device.launch(launch),
-            (Action::Convolution(convolution), Some(convolutions)) => convolutions.run(self.device, convolution),
-            (Action::Convolution(_), None) => bail!("a plan without cuDNN"),
-        }
+fn problems(schedule: &TrainingSchedule) -> Vec<ConvProblem> {
+    let problem = |op: &TrainingOp| match op {
+        TrainingOp::Conv { problem, .. }
+        | TrainingOp::ConvInputGradient { problem, .. }
+        | TrainingOp::ConvWeightGradient { problem, .. } => Some(*problem),
+        _ => None,
+    };
+    schedule.steps.iter().filter_map(|step| problem(&step.op)).collect()
+}
+
+/// What the stream is to be given, in order. A convolution is not put there where no plan of cuDNN's is for it.
+struct Actions<'a> {
+    device: &'a Device,
+    plans: Option<Plans<'a>>,
+    list: Vec<Action>,
+}
+
+impl Actions<'_> {
+    fn launch(&mut self, launch: Launch) {
+        self.list.push(Action::Launch(launch));
     }
 
-    fn plan(
-        &self,
-        convolutions: &Convolutions,
-        problem: &ConvProblem,
-        tensors: &Tensors,
-        actions: &mut Vec<Action>,
-    ) -> Result<Fusion> {
-        let found = match self.measures {
-            true => convolutions.plan(self.device, problem, tensors),
-            false => convolutions.ranked(problem, tensors),
-        };
-        let (plan, convolution) = found.with_context(|| format!("cannot plan {problem}"))?;
-        for refusal in &plan.refusals {
-            tracing::debug!("{problem}: {:?} is not granted: {}", refusal.fusion, refusal.reason);
+    fn finish(self) -> Vec<Action> {
+        if let Some(plans) = self.plans {
+            plans.finish();
         }
-        actions.push(Action::Convolution(convolution));
-        Ok(plan.fusion)
+        self.list
     }
 
-    fn forward(
-        &self,
-        convolutions: &Convolutions,
-        bound: &Bound,
-        problem: &ConvProblem,
-        actions: &mut Vec<Action>,
-    ) -> Result<Fusion> {
+    /// Adds the problem's plan; how much of the problem it does.
+    fn plan(&mut self, problem: &ConvProblem, tensors: Vec<(Role, Region)>) -> Result<Option<Fusion>> {
+        let Some(plans) = &mut self.plans else { return Ok(None) };
+        let Some((fusion, convolution)) = plans.bind(self.device, problem, &Tensors(tensors))? else { return Ok(None) };
+        self.list.push(Action::Convolution(*problem, convolution));
+        Ok(Some(fusion))
+    }
+
+    fn forward(&mut self, bound: &Bound, problem: &ConvProblem) -> Result<Option<Fusion>> {
         let TrainingOp::Conv { weight, .. } = &bound.step.op else { bail!("{problem} is no convolution's step") };
         let out = bound.write(0)?;
         let mut tensors = vec![(Role::X, bound.read(0)?), (Role::W, bound.filter(weight)?), (Role::Y, out.clone())];
@@ -113,56 +118,46 @@ impl Maker<'_> {
             _ => tensors.push((Role::Bias, bound.memory.zeros.clone())),
         }
         tensors.extend(residual.clone().map(|residual| (Role::Add, residual)));
-        let fusion = self.plan(convolutions, problem, &Tensors(tensors), actions)?;
+        let fusion = self.plan(problem, tensors)?;
         if let (ConvPass::Forward { activation, .. }, Some(residual)) = (problem.pass, &residual)
-            && fusion != Fusion::Whole
+            && fusion.is_some_and(|fusion| fusion != Fusion::Whole)
         {
             let shape = problem.output()?;
             let element = bound.memory.element;
-            actions.push(Action::Launch(activation::add(element, shape, [&out, residual], activation, &out)?));
+            self.launch(activation::add(element, shape, [&out, residual], activation, &out)?);
         }
         Ok(fusion)
     }
 
-    fn input_gradient(
-        &self,
-        convolutions: &Convolutions,
-        bound: &Bound,
-        problem: &ConvProblem,
-        actions: &mut Vec<Action>,
-    ) -> Result<()> {
+    fn input_gradient(&mut self, bound: &Bound, problem: &ConvProblem) -> Result<bool> {
         let TrainingOp::ConvInputGradient { weight, .. } = &bound.step.op else {
             bail!("{problem} is no gradient's step")
         };
         let (out, add) = (bound.write(0)?, bound.added()?);
         let mut tensors = vec![(Role::Dy, bound.read(0)?), (Role::W, bound.filter(weight)?), (Role::Dx, out.clone())];
         tensors.extend(add.clone().map(|add| (Role::Add, add)));
-        let fusion = self.plan(convolutions, problem, &Tensors(tensors), actions)?;
+        let Some(fusion) = self.plan(problem, tensors)? else { return Ok(false) };
         if let Some(add) = &add
             && fusion != Fusion::Whole
         {
             let element = bound.memory.element;
-            let sum = activation::add(element, problem.input, [&out, add], Activation::Identity, &out)?;
-            actions.push(Action::Launch(sum));
+            self.launch(activation::add(element, problem.input, [&out, add], Activation::Identity, &out)?);
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn weight_gradient(
-        &self,
-        convolutions: &Convolutions,
-        bound: &Bound,
-        problem: &ConvProblem,
-        actions: &mut Vec<Action>,
-    ) -> Result<()> {
+    fn weight_gradient(&mut self, bound: &Bound, problem: &ConvProblem) -> Result<bool> {
         let TrainingOp::ConvWeightGradient { weight, .. } = &bound.step.op else {
             bail!("{problem} is no gradient's step")
         };
         let bare = bound.write(0)?;
         let tensors = vec![(Role::X, bound.read(0)?), (Role::Dy, bound.read(1)?), (Role::Dw, bare.clone())];
-        self.plan(convolutions, problem, &Tensors(tensors), actions)?;
-        actions.extend(bound.raise(weight, bound.memory.element, &bare)?.into_iter().map(Action::Launch));
-        Ok(())
+        if self.plan(problem, tensors)?.is_none() {
+            return Ok(false);
+        }
+        let raised = bound.raise(weight, bound.memory.element, &bare)?;
+        raised.into_iter().for_each(|launch| self.launch(launch));
+        Ok(true)
     }
 }
 
@@ -172,12 +167,4 @@ fn finish_sums(bound: &Bound) -> Result<Launch> {
     let sums = [&bound.read(1)?, &bound.read(2)?];
     let own = bound.norm(norm, &bound.write(1)?)?;
     batch_norm::finish_sums(*shape, sums, &own, Some(&bound.running(norm, *momentum)?), *epsilon)
-}
-
-/// Records what `queue` puts into the stream, after it has run once: kernels are loaded then, which a recording would not
-/// allow.
-pub fn graph_of(device: &Device, queue: impl Fn() -> Result<()>) -> Result<Graph> {
-    queue()?;
-    device.synchronize()?;
-    Graph::record(device, queue)
 }

@@ -1,0 +1,60 @@
+//! The network alone, in evaluation, on a GPU: a batch in one piece, however large. Not yet run on a GPU.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+
+use super::infer::noise;
+use crate::models::{Architecture, Variant};
+use crate::nn::{Graph, Initializer, Value};
+use crate::ops::cuda::Element;
+use crate::ops::{Constant, Loaded, Parameters, Run, Schedule, Shape, load};
+
+/// A network with random parameters on a device.
+pub struct DeviceInference {
+    graph: Graph,
+    logits: Value,
+    element: Element,
+    loaded: Arc<dyn Loaded>,
+    /// Bytes on the device that the parameters take.
+    parameters: usize,
+}
+
+impl DeviceInference {
+    /// On CUDA device `number`.
+    pub fn new(variant: &Variant, architecture: Architecture, number: usize, element: Element) -> Result<Self> {
+        let Architecture { graph, logits, .. } = architecture;
+        let fresh = VarBuilder::from_backend(Box::new(Initializer { seed: 0 }), DType::F32, Device::Cpu);
+        let constants = graph.constants(&fresh)?;
+        let loaded =
+            load(number, &Parameters { element, constants: &constants, mean: &variant.mean, std: &variant.std })?;
+        Ok(Self { parameters: bytes(&constants, element), graph, logits, element, loaded })
+    }
+
+    /// Bytes on the device that a batch of `image` takes, parameters included.
+    pub fn bytes(&self, image: Shape) -> Result<usize> {
+        Ok(self.parameters + self.loaded.footprint(&self.schedule(image)?))
+    }
+
+    /// A batch of random pixels, ready to be computed as often as wanted, each time as many images as returned.
+    pub fn prepare(&self, image: Shape) -> Result<impl FnMut() -> Result<usize> + use<>> {
+        let mut run: Box<dyn Run> = self.loaded.prepare(&self.schedule(image)?)?;
+        let pixels = noise(image.len());
+        Ok(move || run.run(&pixels).map(|_| image.batch))
+    }
+
+    fn schedule(&self, image: Shape) -> Result<Schedule> {
+        self.graph.schedule(image, self.logits, self.element)
+    }
+}
+
+/// Bytes on the device that parameters take; biases lie there twice.
+fn bytes(constants: &[Constant], element: Element) -> usize {
+    let one = |constant: &Constant| match constant {
+        Constant::Weight(values) => values.len() * element.size(),
+        Constant::Exact(values) => values.len() * (size_of::<f32>() + element.size()),
+    };
+    constants.iter().map(one).sum()
+}
