@@ -23,6 +23,8 @@ pub struct GpuTrainer {
     device: Arc<Device>,
     /// Where cuDNN is missing, convolutions are our own, and slow.
     convolutions: Option<Convolutions>,
+    /// Whether the same run gives the same bits again: then kernels are not chosen by a clock.
+    deterministic: bool,
     layout: FlatLayout,
     /// What stays from batch to batch; the arena and the batch's block are those of the first schedule.
     memory: TrainingMemory,
@@ -120,6 +122,7 @@ impl GpuTrainer {
             outcomes: Outcomes::new(&device)?,
             device,
             convolutions,
+            deterministic: *deterministic,
             layout: (*layout).clone(),
             memory,
             update,
@@ -163,8 +166,8 @@ impl Trainer for GpuTrainer {
         let changed = [&memory.values, &memory.gradients, &memory.state].map(Region::clone);
         let before = changed.iter().map(|region| self.device.read(region)).collect::<Result<Vec<_>>>()?;
         self.device.write(&memory.batch, &vec![0; memory.batch.bytes()])?;
-        let first = self.programs.is_empty();
-        let maker = Maker { device: &self.device, convolutions: self.convolutions.as_ref(), measures: first };
+        let measures = self.programs.is_empty() && !self.deterministic;
+        let maker = Maker { device: &self.device, convolutions: self.convolutions.as_ref(), measures };
         self.programs.push(maker.program(schedule, memory)?);
         for (region, bytes) in changed.iter().zip(&before) {
             self.device.write(region, bytes)?;
