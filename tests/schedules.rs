@@ -95,6 +95,7 @@ fn trainings() -> Vec<(&'static str, DeviceTraining)> {
                 loss: LossRule::CrossEntropy { smoothing: 0.1 },
                 targets: TargetKind::Soft,
                 bytes: false,
+                checkpointing: false,
             },
             norms: NormChoice::ByMemory,
             rules: UpdateRules {
@@ -133,6 +134,21 @@ fn every_step_of_every_training_finds_what_it_reads_and_asks_for_the_planned_con
         let planned: Vec<String> = planned.iter().map(ToString::to_string).collect();
         let lost = asked.filter(|asked| !asked.contains(": conv + bias")).find(|asked| !planned.contains(asked));
         assert_eq!(lost, None, "{name}");
+    }
+}
+
+#[test]
+fn blocks_that_are_run_again_take_less_memory_and_find_what_they_read() {
+    for (name, mut training) in trainings() {
+        let side = tresnet::models::find(name).unwrap().input_size;
+        let mut schedule = |checkpointing| {
+            training.options.checkpointing = checkpointing;
+            training.schedule(Shape::new(4, side, side, 3), NormMode::Stored).unwrap()
+        };
+        let (kept, again) = (schedule(false), schedule(true));
+        assert_eq!(again.conflict(), None, "{name}");
+        let (kept, again) = (kept.arena_bytes, again.arena_bytes);
+        assert!(4 * again < 3 * kept, "{name}: {again} bytes, and {kept} where all is kept");
     }
 }
 

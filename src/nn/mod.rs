@@ -8,6 +8,7 @@ mod initialize;
 mod layers;
 mod network;
 mod profile;
+mod segments;
 mod shapes;
 mod training;
 

@@ -75,6 +75,7 @@ macro_rules! every_check {
                 a_preactivated_resnets_step_has_the_cpus_loss_and_gradients,
                 a_resnet_with_a_max_pool_has_the_cpus_loss_and_gradients,
                 shortcuts_without_weights_give_the_cpus_gradients,
+                blocks_that_are_run_again_give_the_cpus_gradients_and_move_statistics_once,
                 the_jensen_shannon_loss_of_a_batchs_splits_gives_the_cpus_gradients,
                 mixed_images_and_dropped_branches_give_the_cpus_gradients,
                 steps_in_half_precision_have_gradients_near_the_cpus,

@@ -58,6 +58,7 @@ pub struct Case<'a> {
     /// Splits of the batch, where the loss is the Jensen-Shannon divergence between them.
     pub splits: Option<usize>,
     pub floats: bool,
+    pub checkpointing: bool,
     /// How far a tensor's gradient may be away, relative to its norm; all of them a quarter of that, in the mean. In half
     /// precision values cross ReLU's kink: a share of 1e-3 that does moves gradients by its root.
     pub tolerance: f32,
@@ -77,6 +78,7 @@ impl<'a> Case<'a> {
             drops: Drops::default(),
             splits: None,
             floats: false,
+            checkpointing: false,
             tolerance: 1e-3,
         }
     }
@@ -113,6 +115,7 @@ impl<'a> Case<'a> {
                 loss: rule,
                 targets: self.targets,
                 bytes: !self.floats,
+                checkpointing: self.checkpointing,
             },
             norms: NormChoice::Always(self.norms),
             rules: UpdateRules {

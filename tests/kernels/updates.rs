@@ -41,6 +41,7 @@ fn device(name: &str, frozen: &[bool], groups: &Groups, cpu: &Trainable, arch: &
             loss: LossRule::CrossEntropy { smoothing: 0.0 },
             targets: TargetKind::Classes,
             bytes: true,
+            checkpointing: false,
         },
         norms: NormChoice::ByMemory,
         rules: UpdateRules {

@@ -45,6 +45,7 @@ pub fn training(variant: &Variant, architecture: Architecture, element: Element)
             loss: LossRule::CrossEntropy { smoothing: 0.0 },
             targets: TargetKind::Classes,
             bytes: true,
+            checkpointing: false,
         },
         norms: NormChoice::ByMemory,
         rules: UpdateRules {

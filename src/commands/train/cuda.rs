@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::learner::{Executor, Snapshot, Update, UpdatePlan};
 use crate::checkpoint::Scaler;
@@ -55,10 +55,6 @@ fn image(settings: &TrainSettings) -> Shape {
 fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(DeviceTraining, Option<GradScaler>)> {
     let (model, optimization) = (&settings.model, &settings.optimization);
     let Architecture { graph, logits, .. } = architecture;
-    ensure!(
-        !model.grad_checkpointing,
-        "--grad-checkpointing is not done on CUDA; leave it out, or take less memory by --abn inplace"
-    );
     let max_norm = match optimization.clip {
         None => None,
         Some(Clip::Norm(limit)) => Some(limit as f32),
@@ -80,6 +76,7 @@ fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(Dev
                 None => TargetKind::Classes,
             },
             bytes: settings.augmentation.erasing.is_none(),
+            checkpointing: model.grad_checkpointing,
         },
         norms: model.norms,
         rules: UpdateRules {

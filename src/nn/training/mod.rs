@@ -206,20 +206,9 @@ impl Trainable {
         Ok(())
     }
 
-    /// Runs of nodes such that one value alone, the last of a run, is used by later runs. One run of all where
-    /// nothing is to be dropped.
+    /// Runs of nodes between which one value alone is kept; one run of all where nothing is to be dropped.
     fn segments(&self, output: Value) -> Vec<Range<usize>> {
-        let last = output.0 + 1;
-        let mut segments = Vec::new();
-        let mut start = 0;
-        for end in 2..=last {
-            let crosses = |node: usize| self.graph.nodes[node].inputs.iter().any(|input| input.0 + 1 < end);
-            if end == last || self.checkpointing && !(end..last).any(crosses) {
-                segments.push(start..end);
-                start = end;
-            }
-        }
-        segments
+        if self.checkpointing { self.graph.segments(output) } else { std::iter::once(0..output.0 + 1).collect() }
     }
 }
 

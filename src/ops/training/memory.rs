@@ -134,8 +134,10 @@ impl Bound<'_> {
         })
     }
 
-    pub fn running(&self, places: &NormPlaces, momentum: f32) -> Result<Running> {
-        Ok(Running { mean: self.value(places.mean)?, variance: self.value(places.variance)?, momentum })
+    /// The running statistics that a norm moves with `momentum`, if it does.
+    pub fn running(&self, places: &NormPlaces, momentum: Option<f32>) -> Result<Option<Running>> {
+        let Some(momentum) = momentum else { return Ok(None) };
+        Ok(Some(Running { mean: self.value(places.mean)?, variance: self.value(places.variance)?, momentum }))
     }
 }
 

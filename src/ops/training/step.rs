@@ -23,8 +23,8 @@ pub enum TrainingOp {
     Conv { problem: ConvProblem, weight: Filter },
     /// input, filter, perhaps residual -> output.
     Depthwise { bands: Bands, shape: Shape, activation: Activation },
-    /// values, perhaps sums, squares -> partial moments, numbers. Running statistics move.
-    Statistics { shape: Shape, norm: NormPlaces, epsilon: f32, momentum: f32 },
+    /// values, perhaps sums, squares -> partial moments, numbers. With a momentum running statistics move.
+    Statistics { shape: Shape, norm: NormPlaces, epsilon: f32, momentum: Option<f32> },
     /// values, numbers, perhaps residual -> output, which may be the values.
     Norm { shape: Shape, norm: NormPlaces, activation: Activation },
     /// branch, residual -> the branch times its images' scales, plus the residual; may be the branch.

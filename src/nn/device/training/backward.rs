@@ -1,5 +1,7 @@
 //! A node's backward pass. Gradients of one value are summed from the last of its readers to the first.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, bail};
 
 use super::Lowering;
@@ -8,17 +10,29 @@ use crate::ops::cuda::batch_norm::partial_sums;
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, SavedNorm, TrainingOp, Variable};
-use crate::ops::{Activation, Subsample};
+use crate::ops::{Activation, Shape, Subsample};
 
 /// The gradient of each value, once something has given it one. Nobody else reads it then.
 pub(super) type Gradients = Vec<Option<Variable>>;
 
 impl Lowering<'_> {
-    /// The whole backward pass, from the gradient of `last`.
-    pub fn backward(&mut self, last: Value, gradient: Variable) -> Result<()> {
-        let mut gradients: Gradients = vec![None; last.0 + 1];
-        gradients[last.0] = Some(gradient);
-        (1..=last.0).rev().try_for_each(|at| self.backward_node(at, &mut gradients))
+    /// The whole backward pass, from the gradient of the last node of the last segment. The segments before are run again,
+    /// so that nothing within them is kept until then.
+    pub fn backward(&mut self, segments: Vec<Range<usize>>, image: Shape, gradient: Variable) -> Result<()> {
+        let count = self.records.len();
+        let mut gradients: Gradients = vec![None; count];
+        gradients[count - 1] = Some(gradient);
+        for segment in segments.into_iter().rev() {
+            let nodes = segment.start.max(1)..segment.end;
+            self.again = segment.end < count;
+            if self.again {
+                for at in nodes.clone() {
+                    self.records[at] = self.forward(at, image)?;
+                }
+            }
+            nodes.rev().try_for_each(|at| self.backward_node(at, &mut gradients))?;
+        }
+        Ok(())
     }
 
     fn backward_node(&mut self, at: usize, gradients: &mut Gradients) -> Result<()> {

@@ -178,6 +178,7 @@ mod tests {
                 loss: LossRule::CrossEntropy { smoothing: 0.0 },
                 targets: TargetKind::Classes,
                 bytes: true,
+                checkpointing: false,
             },
             norms: NormChoice::Always(NormMode::Stored),
             rules: UpdateRules {

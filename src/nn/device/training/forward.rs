@@ -106,7 +106,8 @@ impl Lowering<'_> {
         let moments = self.builder.words(partial_sums(shape));
         let numbers = self.builder.words(NUMBERS * shape.channels);
         let norm = self.parameters.norm(norm);
-        let op = TrainingOp::Statistics { shape, norm, epsilon: self.graph.norm_epsilon(), momentum: NORM_MOMENTUM };
+        let momentum = (!self.again).then_some(NORM_MOMENTUM);
+        let op = TrainingOp::Statistics { shape, norm, epsilon: self.graph.norm_epsilon(), momentum };
         let reads = std::iter::once(values).chain(sums.into_iter().flatten()).collect();
         self.builder.push_all(op, reads, vec![moments, numbers]);
         numbers

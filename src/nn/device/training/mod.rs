@@ -38,6 +38,8 @@ pub struct TrainingOptions {
     pub targets: TargetKind,
     /// Whether images are bytes; else f32, normalised already.
     pub bytes: bool,
+    /// Whether the values between blocks alone are kept, and each block is run again on the way back.
+    pub checkpointing: bool,
 }
 
 impl Graph {
@@ -85,6 +87,7 @@ impl Graph {
             options,
             builder: TrainingBuilder::new(options.element, image),
             records: Vec::new(),
+            again: false,
         };
         for at in 0..=logits.0 {
             let record = lowering.forward(at, image)?;
@@ -92,7 +95,11 @@ impl Graph {
         }
         let output = lowering.output(logits);
         let gradient = lowering.loss(output, image.batch, classes);
-        lowering.backward(logits, gradient)?;
+        let segments = match options.checkpointing {
+            true => self.segments(logits),
+            false => std::iter::once(0..logits.0 + 1).collect(),
+        };
+        lowering.backward(segments, image, gradient)?;
         lowering.builder.finish(batch, output)
     }
 
@@ -137,6 +144,8 @@ struct Lowering<'a> {
     options: &'a TrainingOptions,
     builder: TrainingBuilder,
     records: Vec<Record>,
+    /// Whether nodes are run again: running statistics have moved then.
+    again: bool,
 }
 
 /// What a node's forward pass left for its backward pass.

@@ -166,5 +166,5 @@ fn finish_sums(bound: &Bound) -> Result<Launch> {
     let TrainingOp::Statistics { shape, norm, epsilon, momentum } = &bound.step.op else { bail!("no statistics") };
     let sums = [&bound.read(1)?, &bound.read(2)?];
     let own = bound.norm(norm, &bound.write(1)?)?;
-    batch_norm::finish_sums(*shape, sums, &own, Some(&bound.running(norm, *momentum)?), *epsilon)
+    batch_norm::finish_sums(*shape, sums, &own, bound.running(norm, *momentum)?.as_ref(), *epsilon)
 }

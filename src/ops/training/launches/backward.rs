@@ -14,7 +14,8 @@ use crate::ops::training::{AffinePlaces, Filter, FilterPart, GatePlaces, GateSiz
 use crate::ops::{Activation, ConvProblem};
 
 impl Bound<'_> {
-    pub fn backward(&self) -> Result<Vec<Launch>> {
+    /// Of any step.
+    pub fn launches(&self) -> Result<Vec<Launch>> {
         let element = self.memory.element;
         let launch = match &self.step.op {
             TrainingOp::LinearWeightGradient { shape, layer } => {
@@ -24,7 +25,6 @@ impl Bound<'_> {
                 let weight = self.value(layer.weight)?;
                 linear::linear_input_gradient(*shape, &self.read(0)?, &weight, &self.write(0)?)?
             }
-            TrainingOp::Drop { .. } | TrainingOp::Dropout { .. } => self.drop()?,
             TrainingOp::GlobalAveragePoolGradient { shape } => {
                 pool::global_average_pool_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
             }
@@ -99,7 +99,8 @@ impl Bound<'_> {
             TrainingOp::AveragePool2x2Gradient { shape } => {
                 pool::average_pool_2x2_gradient(element, *shape, &self.read(0)?, &self.write(0)?)?
             }
-            op => bail!("{op:?} is no step of a backward pass"),
+            // What goes forward, some of it again.
+            _ => return self.forward(),
         };
         Ok(vec![launch])
     }

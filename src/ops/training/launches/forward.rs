@@ -50,7 +50,7 @@ impl Bound<'_> {
                 let (norm, running) = (self.norm(norm, &numbers)?, self.running(norm, *momentum)?);
                 return Ok(vec![
                     batch_norm::moments(element, *shape, &values, &moments)?,
-                    batch_norm::finish(*shape, &moments, &norm, Some(&running), *epsilon)?,
+                    batch_norm::finish(*shape, &moments, &norm, running.as_ref(), *epsilon)?,
                 ]);
             }
             TrainingOp::Norm { shape, norm, activation } => {
@@ -99,7 +99,7 @@ impl Bound<'_> {
                 linear::linear(*shape, &self.read(0)?, parameters, Activation::Identity, &self.write(0)?)?
             }
             TrainingOp::Loss { batch, classes, rule } => self.loss([*batch, *classes], *rule)?,
-            op => bail!("{op:?} is no step of a forward pass"),
+            op => bail!("{op:?} is no step of a training schedule"),
         };
         Ok(vec![launch])
     }
@@ -112,7 +112,7 @@ impl Bound<'_> {
     }
 
     /// What falls, forward and backward.
-    pub fn drop(&self) -> Result<Launch> {
+    fn drop(&self) -> Result<Launch> {
         let (values, out) = (self.read(0)?, self.write(0)?);
         match &self.step.op {
             TrainingOp::Drop { rows, channels, width, scales } => {

@@ -37,7 +37,6 @@ impl TrainingSchedule {
             launches.push(training::end_batch(batch, &bound.write(0)?, &control, &memory.state)?);
             return Ok(launches);
         }
-        let first_backward = self.steps.iter().position(|step| matches!(step.op, TrainingOp::Loss { .. }));
-        if first_backward.is_some_and(|loss| at > loss) { bound.backward() } else { bound.forward() }
+        bound.launches()
     }
 }
