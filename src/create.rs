@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use crate::checkpoint::{Checkpoint, Fresh, Weights};
 use crate::models::{Model, ModelKwargs, Place, Request, Variant, find};
-use crate::nn::Initializer;
+use crate::nn::{CudaPlace, Initializer};
 use crate::ops::Isa;
 use crate::ops::cuda::Element;
 
@@ -106,6 +106,7 @@ fn build(variant: &'static Variant, request: &Request, weights: &VarBuilder, opt
     let mean = options.mean.unwrap_or(variant.mean);
     let std = options.std.unwrap_or(variant.std);
     let isa = Isa::of(options.bf16);
-    let place = options.cuda.map_or(Place::Cpu(isa), |number| Place::Cuda(number, options.cuda_element));
+    let on_cuda = |number| Place::Cuda(CudaPlace { number, element: options.cuda_element, deterministic: false });
+    let place = options.cuda.map_or(Place::Cpu(isa), on_cuda);
     Model::new(variant, request, mean, std, weights, place)
 }

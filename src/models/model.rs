@@ -6,8 +6,7 @@ use candle_nn::VarBuilder;
 
 use super::{Request, Variant};
 use crate::metrics::Verdict;
-use crate::nn::{DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
-use crate::ops::cuda::Element;
+use crate::nn::{CudaPlace, DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
 use crate::ops::{Isa, Shape};
 
 /// What a network runs on.
@@ -15,8 +14,7 @@ use crate::ops::{Isa, Shape};
 pub enum Place {
     /// The CPU, with these instructions.
     Cpu(Isa),
-    /// The CUDA device of this number, with maps made of this. Not yet run on a GPU.
-    Cuda(usize, Element),
+    Cuda(CudaPlace),
 }
 
 impl From<Isa> for Place {
@@ -61,8 +59,8 @@ impl Model {
         let (mean, std) = (channels(mean), channels(std));
         let execution = match place.into() {
             Place::Cpu(isa) => Execution::Cpu(Network::bind(architecture.graph, weights, &mean, &std, isa)?),
-            Place::Cuda(number, element) => {
-                Execution::Device(DeviceNetwork::bind(architecture.graph, weights, [&mean, &std], number, element)?)
+            Place::Cuda(place) => {
+                Execution::Device(DeviceNetwork::bind(architecture.graph, weights, [&mean, &std], place)?)
             }
         };
         Ok(Self { variant, execution, features: architecture.features, logits: architecture.logits })

@@ -13,7 +13,7 @@ mod shapes;
 mod training;
 
 pub use device::{
-    DeviceNetwork, DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions, Use,
+    CudaPlace, DeviceNetwork, DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions, Use,
     largest_fitting,
 };
 pub use graph::{Graph, NORM_EPSILON, Parameter, Value};

@@ -58,9 +58,25 @@ use tresnet::ops::{Activation, Shape};
 every_check!(place::is_there);
 
 #[test]
-fn without_a_gpu_every_test_here_holds_on_a_stand_in() {
+fn without_a_gpu_every_test_of_whole_networks_holds_on_a_stand_in() {
     if !place::is_there() {
-        stand_in::run_tests(&[], &[]);
+        stand_in::run_tests(&["models::"], &[]);
+    }
+}
+
+#[test]
+fn without_a_gpu_every_other_test_here_holds_on_a_stand_in() {
+    if !place::is_there() {
+        stand_in::run_tests(&["--skip=models::"], &[]);
+    }
+}
+
+#[test]
+fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
+    if !place::is_there() {
+        let words =
+            ["batches_arrive", "verdicts_from_a_gpu", "a_tresnets_step", "updates_are_the_cpus", "infer_counts_what"];
+        ["early", "7"].iter().for_each(|order| stand_in::run_tests(&words, &[("STAND_IN_ORDER", order)]));
     }
 }
 

@@ -52,7 +52,7 @@ pub fn shortcuts_without_weights_give_the_cpus_gradients() {
 pub fn blocks_that_are_run_again_give_the_cpus_gradients_and_move_statistics_once() {
     let drops = Drops { features: 0.3, path: 0.6, seed: 3 };
     Case { checkpointing: true, drops, ..Case::new(&TINY, 64) }.check();
-    Case { checkpointing: true, norms: NormMode::InPlace, ..Case::new(&TINY, 64) }.check();
+    Case { checkpointing: true, norms: NormMode::InPlace, ..Case::new(&TINY, SIDE) }.check();
     let network = MixNet { small: true, width: 0.3, depth: 0.3 };
     Case { checkpointing: true, ..mobile(&network, 72) }.check();
 }

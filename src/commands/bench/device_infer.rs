@@ -28,8 +28,8 @@ impl DeviceInference {
         let Architecture { graph, logits, .. } = architecture;
         let fresh = VarBuilder::from_backend(Box::new(Initializer { seed: 0 }), DType::F32, Device::Cpu);
         let constants = graph.constants(&fresh)?;
-        let loaded =
-            load(number, &Parameters { element, constants: &constants, mean: &variant.mean, std: &variant.std })?;
+        let (mean, std) = (&variant.mean, &variant.std);
+        let loaded = load(number, &Parameters { element, deterministic: false, constants: &constants, mean, std })?;
         Ok(Self { parameters: bytes(&constants, element), graph, logits, element, loaded })
     }
 

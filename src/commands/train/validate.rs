@@ -13,7 +13,7 @@ use crate::data::Skipped;
 use crate::evaluate::{Forward, Options, evaluate};
 use crate::interrupt::Interrupt;
 use crate::metrics::Counts;
-use crate::nn::{DeviceNetwork, Network, weights_of};
+use crate::nn::{CudaPlace, DeviceNetwork, Network, weights_of};
 use crate::ops::Isa;
 
 /// The figures of a validation.
@@ -49,8 +49,9 @@ pub fn validate(
     let (mean, std) = (&settings.evaluation.mean, &settings.evaluation.std);
     let network: Answers = match settings.runtime.cuda {
         Some(number) => {
-            let element = element(settings.runtime.dtype);
-            let network = DeviceNetwork::bind(graph.clone(), &weights, [mean, std], number, element)?;
+            let place =
+                CudaPlace { number, element: element(settings.runtime.dtype), deterministic: settings.deterministic };
+            let network = DeviceNetwork::bind(graph.clone(), &weights, [mean, std], place)?;
             Box::new(move |images| network.run(images, learner.logits))
         }
         None => {

@@ -11,5 +11,5 @@ mod training;
 
 pub use convolutions::Use;
 pub use fit::largest_fitting;
-pub use network::DeviceNetwork;
+pub use network::{CudaPlace, DeviceNetwork};
 pub use training::{DeviceTrainable, DeviceTraining, LearntState, NormChoice, NormMode, TrainingOptions};

@@ -18,6 +18,16 @@ const LARGEST_BATCH: usize = 256;
 /// A prepared batch that is this large is not replaced by a larger one.
 const LARGE_ENOUGH: usize = 64;
 
+/// A CUDA device, and how networks are evaluated there. Not yet run on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CudaPlace {
+    pub number: usize,
+    /// What maps and convolutions' weights are made of.
+    pub element: Element,
+    /// Whether the same images give the same bits in every run, for which no kernel is chosen by its time.
+    pub deterministic: bool,
+}
+
 /// A network for evaluation on a GPU, with sums in f32.
 pub struct DeviceNetwork {
     graph: Graph,
@@ -42,8 +52,8 @@ struct Prepared {
 }
 
 impl DeviceNetwork {
-    /// Takes every parameter of the graph from `weights` onto CUDA device `number`, where maps and convolutions' weights
-    /// are made of `element`. Bytes will be normalised with `mean` and `std`, one a channel.
+    /// Takes every parameter of the graph from `weights` onto a CUDA device. Bytes will be normalised with `mean` and
+    /// `std`, one a channel.
     ///
     /// # Errors
     /// In one line why there is no such device, or what it says.
@@ -51,11 +61,10 @@ impl DeviceNetwork {
         graph: Graph,
         weights: &VarBuilder,
         [mean, std]: [&[f32]; 2],
-        number: usize,
-        element: Element,
+        CudaPlace { number, element, deterministic }: CudaPlace,
     ) -> Result<Self> {
         let constants = graph.constants(weights)?;
-        let loaded = load(number, &Parameters { element, constants: &constants, mean, std })?;
+        let loaded = load(number, &Parameters { element, deterministic, constants: &constants, mean, std })?;
         Ok(Self { graph, element, loaded, state: Mutex::default() })
     }
 

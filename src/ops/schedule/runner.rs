@@ -21,6 +21,8 @@ pub enum Constant {
 pub struct Parameters<'a> {
     /// What maps and convolutions' weights are made of there.
     pub element: Element,
+    /// Whether the same images give the same bits in every run: then kernels are not chosen by a clock.
+    pub deterministic: bool,
     /// In the order of the schedules' numbers.
     pub constants: &'a [Constant],
     /// One a colour of the images.

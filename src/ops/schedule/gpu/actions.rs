@@ -16,7 +16,8 @@ pub fn actions(
     memory: &Memory,
     schedule: &Schedule,
 ) -> Result<Vec<Action>> {
-    let mut plans = convolutions.map(|convolutions| Plans::build(convolutions, &problems(schedule), true));
+    let mut plans =
+        convolutions.map(|convolutions| Plans::build(convolutions, &problems(schedule), !gpu.deterministic));
     let mut actions = Vec::new();
     for step in &schedule.steps {
         match (&mut plans, step) {

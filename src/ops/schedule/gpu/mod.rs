@@ -25,6 +25,8 @@ pub struct Gpu {
     device: Arc<Device>,
     /// What maps and convolutions' weights are made of.
     element: Element,
+    /// Whether kernels are not to be chosen by a clock.
+    deterministic: bool,
     /// Where it is missing, convolutions are our own, and slow.
     cudnn: Option<Arc<Library>>,
     constants: Vec<Region>,
@@ -69,7 +71,17 @@ impl Gpu {
         };
         let rounded_biases = rounded_at.into_iter().map(|at| at.and_then(|at| regions.get(at).cloned())).collect();
         regions.truncate(count);
-        Ok(Self { device, element, cudnn, constants: regions, rounded_biases, normalization: [mean, std], ones })
+        let deterministic = parameters.deterministic;
+        Ok(Self {
+            device,
+            element,
+            deterministic,
+            cudnn,
+            constants: regions,
+            rounded_biases,
+            normalization: [mean, std],
+            ones,
+        })
     }
 
     fn memory(&self, arena: Region, images: Region) -> Memory {

@@ -72,7 +72,7 @@ impl Session {
         let memory = gpu.memory(values?, images?);
         let upload = Upload::new(&device, upload_bytes(schedule))?;
         let convolutions = gpu.cudnn.as_ref().map(|library| Convolutions::new(&device, library, gpu.element));
-        let convolutions = convolutions.transpose()?;
+        let convolutions = convolutions.transpose()?.map(|own| own.deterministic(gpu.deterministic));
         let actions = actions(gpu, convolutions.as_ref(), &memory, schedule)?;
         let graph = Recording::new(&device, actions)?;
         let output = memory.slot(schedule.output)?;
