@@ -45,7 +45,10 @@ impl Upload {
                 consumed: context.new_event(None)?,
             })
         };
-        Ok(Self { copies, slots: (0..SLOTS).map(slot).collect::<Result<_>>()?, next: 0 })
+        let slots = (0..SLOTS).map(slot).collect::<Result<_>>()?;
+        // Memory is there in the order of the device's stream, and the copies are in another.
+        device.synchronize()?;
+        Ok(Self { copies, slots, next: 0 })
     }
 
     /// Bytes on the device that a ring for batches of so many takes.

@@ -47,6 +47,13 @@ void go_on() {
     static const std::string order = setting("STAND_IN_ORDER") ? setting("STAND_IN_ORDER") : "late";
     if (order == "late") return;
     if (order == "early") return finish_all();
+    if (order == "copies") {
+        // Handles rise: the first stream is the one that computes.
+        for (auto at = std::next(streams.begin()); at != streams.end(); at++) {
+            while (!at->second->queue.empty() && step(*at->second, false)) continue;
+        }
+        return;
+    }
     static std::mt19937 random(std::atoi(order.c_str()));
     auto at = streams.begin();
     std::advance(at, random() % streams.size());
