@@ -9,8 +9,10 @@ use crate::config::Mode;
 use crate::nn::{DeviceTraining, Graph, NormMode, Use, largest_fitting};
 use crate::ops::{ConvPass, Shape, convolution_workspace, free_device_memory};
 
-/// Bytes that are left to what nobody here takes: compiled kernels, cuDNN's handles and recorded graphs.
+/// Bytes that are left to what nobody here takes (compiled kernels, cuDNN's handles and recorded graphs), and the part of
+/// the whole that they are at most.
 const LEFT_TO_THE_DRIVER: usize = 512 << 20;
+const PART_LEFT: usize = 16;
 /// Kernels count the values of a map with as many bits as an i32 has.
 const MOST_VALUES: usize = i32::MAX as usize;
 
@@ -50,7 +52,10 @@ fn room(free: usize, limit: Option<u64>) -> Result<usize> {
         Some(limit) if limit > free => {
             bail!("--memory-limit of {limit} bytes: only {free} are free on the GPU; give less")
         }
-        limit => Ok(limit.unwrap_or(free).saturating_sub(LEFT_TO_THE_DRIVER)),
+        limit => {
+            let whole = limit.unwrap_or(free);
+            Ok(whole - LEFT_TO_THE_DRIVER.min(whole / PART_LEFT))
+        }
     }
 }
 
@@ -99,8 +104,8 @@ mod tests {
     #[test]
     fn a_limit_counts_in_place_of_what_is_free() {
         assert_eq!(room(16 << 30, None).unwrap(), (16 << 30) - LEFT_TO_THE_DRIVER);
-        assert_eq!(room(16 << 30, Some(4 << 30)).unwrap(), (4 << 30) - LEFT_TO_THE_DRIVER);
-        assert_eq!(room(1 << 20, None).unwrap(), 0);
+        assert_eq!(room(16 << 30, Some(8 << 30)).unwrap(), (8 << 30) - LEFT_TO_THE_DRIVER);
+        assert_eq!(room(1 << 20, None).unwrap(), (1 << 20) - (1 << 16));
         let error = room(1 << 30, Some(2 << 30)).unwrap_err().to_string();
         assert!(error.contains("only 1073741824 are free on the GPU"), "{error}");
     }

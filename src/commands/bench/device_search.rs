@@ -23,7 +23,8 @@ impl Bench<'_> {
         };
         let computed = match computed {
             _ if self.is_interrupted() => return Ok(()),
-            Ok(computed) => computed,
+            // That not even one image fits is tried too.
+            Ok(computed) => computed.max(1),
             Err(reason) => {
                 self.fail(row, mode, reason);
                 return Ok(());
