@@ -129,6 +129,7 @@ EXPORTED Status cuMemFreeAsync(uint64_t address, void* stream) {
 
 EXPORTED Status cuMemHostAlloc(void** start, size_t bytes, unsigned) {
     ENTER_UNRECORDED;
+    if (bytes == 0) return INVALID_VALUE;
     *start = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!*start) return OUT_OF_MEMORY;
     std::memset(*start, NOTHING, bytes);

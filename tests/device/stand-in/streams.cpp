@@ -8,7 +8,11 @@
 
 namespace {
 
+// CUevent_flags
+constexpr unsigned DISABLE_TIMING = 2;
+
 struct Event {
+    bool has_time;
     std::shared_ptr<Stream> stream;
     uint64_t ticket = 0;
     std::chrono::steady_clock::time_point passed;
@@ -134,9 +138,9 @@ EXPORTED Status cuStreamWaitEvent(void* handle, void* event, unsigned) {
     return push(handle, {nullptr, found->second->stream, found->second->ticket});
 }
 
-EXPORTED Status cuEventCreate(void** handle, unsigned) {
+EXPORTED Status cuEventCreate(void** handle, unsigned flags) {
     ENTER;
-    events[*handle = new_handle()] = std::make_shared<Event>();
+    events[*handle = new_handle()] = std::make_shared<Event>(Event{!(flags & DISABLE_TIMING), nullptr, 0, {}});
     return SUCCESS;
 }
 
@@ -170,13 +174,15 @@ EXPORTED Status cuEventQuery(void* handle) {
     auto found = events.find(handle);
     if (found == events.end()) return INVALID_HANDLE;
     go_on();
-    auto& [stream, ticket, passed] = *found->second;
-    return stream && stream->done < ticket ? NOT_READY : lost;
+    const Event& event = *found->second;
+    return event.stream && event.stream->done < event.ticket ? NOT_READY : lost;
 }
 
 EXPORTED Status cuEventElapsedTime_v2(float* milliseconds, void* start, void* end) {
     ENTER;
-    if (!events.count(start) || !events.count(end)) return INVALID_HANDLE;
+    for (void* handle : {start, end}) {
+        if (!events.count(handle) || !events[handle]->has_time) return INVALID_HANDLE;
+    }
     *milliseconds = std::chrono::duration<float, std::milli>(events[end]->passed - events[start]->passed).count();
     return SUCCESS;
 }

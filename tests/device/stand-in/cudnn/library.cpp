@@ -29,6 +29,9 @@ Function driver(const char* name) {
     return library ? reinterpret_cast<Function>(dlsym(library, name)) : nullptr;
 }
 
+// What tensors are said to be aligned to.
+constexpr uintptr_t ALIGNMENT = 16;
+
 // What a run works on.
 struct Task {
     std::shared_ptr<const Program> program;
@@ -49,9 +52,11 @@ void run(void* data) {
     auto is_memory = driver<int (*)(const void*, size_t)>("stand_in_is_memory");
     bool good = !task.workspace_bytes || is_memory(task.workspace, task.workspace_bytes);
     for (auto& tensor : task.program->tensors) {
-        good = good && (tensor.is_virtual || is_memory(task.addresses[tensor.id], tensor.bytes()));
+        if (tensor.is_virtual) continue;
+        const char* address = task.addresses[tensor.id];
+        good = good && is_memory(address, tensor.bytes()) && reinterpret_cast<uintptr_t>(address) % ALIGNMENT == 0;
     }
-    if (!good) return driver<void (*)(const char*)>("stand_in_lose")("a convolution's tensors are no memory");
+    if (!good) return driver<void (*)(const char*)>("stand_in_lose")("a convolution's tensors are no aligned memory");
     // To run again what has just run would change nothing, and plans are timed so.
     static Task last{};
     static uint64_t since;
