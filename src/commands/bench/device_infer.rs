@@ -12,6 +12,9 @@ use crate::nn::{Graph, Initializer, Value};
 use crate::ops::cuda::Element;
 use crate::ops::{Constant, Loaded, Parameters, Run, Schedule, Shape, load};
 
+/// Classes that are ranked of each image: what top-5 takes.
+const KEPT: usize = 5;
+
 /// A network with random parameters on a device.
 pub struct DeviceInference {
     graph: Graph,
@@ -38,11 +41,19 @@ impl DeviceInference {
         Ok(self.parameters + self.loaded.footprint(&self.schedule(image)?))
     }
 
-    /// A batch of random pixels, ready to be computed as often as wanted, each time as many images as returned.
+    /// A batch of random pixels, ready to be computed and ranked as often as wanted, each time as many images as
+    /// returned. The next batch travels while one is computed, as in `infer`; a single image is waited for, so that its
+    /// time is a latency.
     pub fn prepare(&self, image: Shape) -> Result<impl FnMut() -> Result<usize> + use<>> {
         let mut run: Box<dyn Run> = self.loaded.prepare(&self.schedule(image)?)?;
-        let pixels = noise(image.len());
-        Ok(move || run.run(&pixels).map(|_| image.batch))
+        let (pixels, labels) = (noise(image.len()), vec![0; image.batch]);
+        let mut ahead = if image.batch > 1 { 1 } else { 0 };
+        Ok(move || {
+            for _ in 0..=std::mem::take(&mut ahead) {
+                run.submit(&pixels, &labels, KEPT)?;
+            }
+            run.collect().map(|verdicts| verdicts.len())
+        })
     }
 
     fn schedule(&self, image: Shape) -> Result<Schedule> {
