@@ -138,6 +138,11 @@ fn a_run_whose_device_was_lost_goes_on_to_the_very_bits_of_one_that_was_not() {
         let (data, out) = (few_digits(), tempfile::tempdir().unwrap());
         let whole = train(&data, &out, "whole", "", &[]);
         assert_eq!(whole.status, Some(0), "{}", whole.stderr);
+        let steps = std::fs::read_to_string(out.path().join("whole/steps.jsonl")).unwrap();
+        for step in steps.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            // Nothing that computes here does a step of 2 billion multiplications within a millisecond.
+            assert!(step["step_seconds"].as_f64().is_some_and(|seconds| seconds > 1e-3), "{step}");
+        }
         // Of three updates an epoch the second in the second one.
         let lost = train(&data, &out, "lost", "", &[("STAND_IN_LOSE", "sgd:6")]);
         assert_eq!(lost.status, Some(1), "{}", lost.stderr);

@@ -112,9 +112,15 @@ impl Run {
 
     /// Logs what updates came to: those that are known by now, or all.
     fn log_outcomes(&mut self, all: bool, progress: &mut TrainingProgress) -> Result<()> {
-        for update in self.learner.outcomes(all)? {
+        let outcomes = self.learner.outcomes(all)?;
+        let Some(first) = self.under_way.front().filter(|_| !outcomes.is_empty()) else { return Ok(()) };
+        // A device is some updates behind: what one took lies between its outcome and the last one's, and outcomes that
+        // come together share it.
+        let took = self.heard.max(first.begun).elapsed().as_secs_f64() / outcomes.len() as f64;
+        self.heard = Instant::now();
+        for update in outcomes {
             let own = self.under_way.pop_front().context("an update that nobody asked for")?;
-            self.log(update, &own)?;
+            self.log(update, &own, took)?;
             let UnderWay { done, lr, images, waited, .. } = own;
             progress.advance(UpdateFigures { done, loss: update.loss, lr, images: images as u64, waited });
             match update.finite {
@@ -125,11 +131,8 @@ impl Run {
         Ok(())
     }
 
-    fn log(&mut self, update: Update, own: &UnderWay) -> Result<()> {
+    fn log(&mut self, update: Update, own: &UnderWay, took: f64) -> Result<()> {
         let images = own.images;
-        // A device is some updates behind: what one took lies between its outcome and the last one's.
-        let took = self.heard.max(own.begun).elapsed().as_secs_f64();
-        self.heard = Instant::now();
         if update.finite {
             self.position.unfinished.loss += update.loss * images as f64;
             self.position.unfinished.images += images as u64;
