@@ -6,7 +6,7 @@ use tresnet::ops::{
 };
 
 use crate::compare::{ELEMENTS, assert_near, pad, padded_shape, unpad, values};
-use crate::filters::shares;
+use crate::filters::{in_groups, shares};
 use crate::memory::{Memory, run};
 
 /// Shares of a map's channels and the sides of their kernels: plain, with a border within eight channels, more than a
@@ -76,12 +76,7 @@ fn weights(specs: &[ConvSpec], element: Element) -> Vec<Vec<f32>> {
 }
 
 pub fn gradients_of_convolutions_in_groups_are_the_cpus() {
-    // channels in, out, groups, kernel, stride, sides
-    for (inputs, outputs, groups, kernel, stride, height, width) in
-        [(32, 32, 8, 3, 1, 7, 13), (16, 32, 4, 3, 2, 13, 6), (24, 16, 2, 1, 1, 5, 3), (16, 16, 16, 5, 2, 7, 7)]
-    {
-        let spec = ConvSpec { groups, ..ConvSpec::new(inputs, outputs, kernel, stride) };
-        let shape = Shape::new(2, height, width, inputs);
+    for (spec, shape) in in_groups() {
         let out_shape = spec.output(shape).unwrap();
         for element in ELEMENTS {
             let isa = Isa::detect().exact();

@@ -86,18 +86,24 @@ pub fn a_depthwise_kernel_that_is_not_compiled_is_refused_by_its_side() {
     }
 }
 
-pub fn convolutions_in_groups_are_the_cpus_with_every_epilogue() {
+/// Convolutions in groups, each with the shape of an input.
+pub fn in_groups() -> impl Iterator<Item = (ConvSpec, Shape)> {
     // channels in, out, groups, kernel, stride, sides
-    for (inputs, outputs, groups, kernel, stride, height, width) in
-        [(32, 32, 8, 3, 1, 7, 13), (16, 32, 4, 3, 2, 13, 6), (24, 16, 2, 1, 1, 5, 3), (16, 16, 16, 5, 2, 7, 7)]
-    {
+    let sizes = [(32, 32, 8, 3, 1, 7, 13), (16, 32, 4, 3, 2, 13, 6), (24, 16, 2, 1, 1, 5, 3), (16, 16, 16, 5, 2, 7, 7)];
+    sizes.into_iter().map(|(inputs, outputs, groups, kernel, stride, height, width)| {
         let spec = ConvSpec { groups, ..ConvSpec::new(inputs, outputs, kernel, stride) };
-        let shape = Shape::new(2, height, width, inputs);
+        (spec, Shape::new(2, height, width, inputs))
+    })
+}
+
+pub fn convolutions_in_groups_are_the_cpus_with_every_epilogue() {
+    for (spec, shape) in in_groups() {
         let out_shape = spec.output(shape).unwrap();
         for element in ELEMENTS {
             let weight = values("weight", spec.weight_shape().iter().product(), element);
             let input = values("input", shape.len(), element);
-            let (bias, residual) = (values("bias", outputs, Element::F32), values("r", out_shape.len(), element));
+            let (bias, residual) =
+                (values("bias", spec.out_channels, Element::F32), values("r", out_shape.len(), element));
             let device = [
                 Memory::values(element, &input),
                 Memory::values(element, &cuda::conv2d::filter_for_device(&spec, &weight, padded)),
