@@ -3,8 +3,9 @@
 //
 // What is put into a stream runs as late as it may: when something waits for it. So whoever reads a result, or fills a
 // buffer again, without having waited as CUDA demands gets the wrong numbers here, every time. STAND_IN_ORDER chooses
-// another order: `early` runs everything at once, `copies` at once what is in any stream but the first, a number some of
-// it at random. Memory that was never written, or was freed, holds NaNs. What may not be recorded in a graph is refused, and so are addresses that were never given out.
+// another order: `early` runs everything at once, `copies` at once what is in any stream but the first, a number some
+// of it at random. Memory that was never written holds NaNs. What may not be recorded in a graph is refused, and so are
+// addresses that were never given out.
 //
 // STAND_IN_MEMORY   the device's memory in bytes; 16 GiB where it is not set
 // STAND_IN_LOSE     NAME:COUNT, the launch of a kernel whose name begins so at which the device is lost

@@ -64,7 +64,7 @@ bool is_pinned(const void* address, size_t bytes) {
 Status copy(void* to, const void* from, size_t bytes, std::vector<const void*> device_sides, void* stream) {
     return submit(stream, [=] {
         for (const void* side : device_sides) {
-            if (!is_memory(side, bytes)) return lose(ILLEGAL_ADDRESS, "a copy from or to what is no memory of the device");
+            if (!is_memory(side, bytes)) return lose(ILLEGAL_ADDRESS, "a copy from or to what is no device memory");
         }
         stand_in_changes++;
         std::memmove(to, from, bytes);

@@ -85,7 +85,7 @@ void run(Kernel& kernel, std::array<unsigned, 3> grid, Arguments arguments) {
         void* address;
         std::memcpy(&address, arguments[at].data(), sizeof address);
         if (kernel.signature[at] == 'p' && address && !is_memory(address, 1)) {
-            return lose(ILLEGAL_ADDRESS, kernel.name + " is given what is no memory, in argument " + std::to_string(at));
+            return lose(ILLEGAL_ADDRESS, kernel.name + " is given what is no memory as " + std::to_string(at));
         }
         pointers.push_back(arguments[at].data());
     }
@@ -204,7 +204,7 @@ const std::map<Status, std::array<const char*, 2>> ERRORS = {
     {NOT_READY, {"CUDA_ERROR_NOT_READY", "device not ready"}},
     {ILLEGAL_ADDRESS, {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"}},
     {LAUNCH_FAILED, {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"}},
-    {CAPTURE_UNSUPPORTED, {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"}},
+    {CAPTURE_UNSUPPORTED, {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing"}},
     {CAPTURE_INVALIDATED, {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error"}},
 };
 Status error_text(Status error, const char** text, int which) {

@@ -1,8 +1,8 @@
-// A stand-in for cuDNN (libcudnn.so.9) on the stand-in driver: the functions of the backend API that src/ops/cudnn calls,
-// with engines that compute on the processor, when the stream gets there.
+// A stand-in for cuDNN (libcudnn.so.9) on the stand-in driver: the functions of the backend API that src/ops/cudnn
+// calls, with engines that compute on the processor, when the stream gets there.
 //
-// STAND_IN_CUDNN   `bare` refuses every graph of more than one operation, `nothing` every graph; with `failing` the engine
-//                  that ranks first can be planned and does not run
+// STAND_IN_CUDNN   `bare` refuses every graph of more than one operation, `nothing` every graph; with `failing` the
+//                  engine that ranks first can be planned and does not run
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -235,7 +235,8 @@ EXPORTED Status cudnnBackendGetAttribute(void* raw, int name, int type, int64_t 
         if (attribute.type != type) throw Refusal(BAD_PARAM, "an attribute of another type");
         *count = attribute.count;
         if (attribute.count > 0) {
-            std::memcpy(values, attribute.bytes.data(), attribute.bytes.size() / attribute.count * std::min(room, *count));
+            size_t size = attribute.bytes.size() / attribute.count;
+            std::memcpy(values, attribute.bytes.data(), size * std::min(room, *count));
         }
     });
 }

@@ -140,7 +140,8 @@ void compute(const Operation& operation, const std::vector<Tensor>& tensors, std
         }
         // x -> y
         case Operation::SUM:
-            return each_pair(tensor(0), tensor(1), [&x = value(0), &y = value(1)](int64_t at, int64_t sum) { y[sum] += x[at]; });
+            return each_pair(tensor(0), tensor(1),
+                             [&x = value(0), &y = value(1)](int64_t at, int64_t sum) { y[sum] += x[at]; });
         // x -> sum, squares
         case Operation::STATISTICS:
             return each_pair(tensor(0), tensor(1),
