@@ -121,7 +121,7 @@ impl BenchSettings {
         if args.profile.is_some() {
             let results = &args.results;
             let kept = results.results_file.is_some() || results.compare.is_some() || results.plot.is_some();
-            suits_a_profile(&modes, [batch_size, train_batch_size], runtime.cuda.is_some(), kept)?;
+            suits_a_profile(&modes, [batch_size, train_batch_size], kept)?;
         }
         Ok(Self {
             subjects,
@@ -181,13 +181,10 @@ fn modes(flags: &[BenchMode]) -> Vec<Mode> {
     modes
 }
 
-/// A profile is of the network's ops on the CPU, and no speed to be kept.
-fn suits_a_profile(modes: &[Mode], batches: [BatchSize; 2], cuda: bool, kept: bool) -> Result<()> {
+/// A profile is of the network's ops, and no speed to be kept.
+fn suits_a_profile(modes: &[Mode], batches: [BatchSize; 2], kept: bool) -> Result<()> {
     if modes.iter().any(|mode| matches!(mode, Mode::Load | Mode::EndToEnd)) {
         return usage("--profile is of the network alone: give --modes infer, train or both of them");
-    }
-    if cuda {
-        return usage("--profile is of the CPU's ops: give --device cpu");
     }
     if batches.contains(&BatchSize::Max) {
         return usage("--profile takes no --batch-size max: give a number of images");

@@ -98,7 +98,7 @@ impl Model {
     fn on_cpu(&self) -> Result<&Network> {
         match &self.execution {
             Execution::Cpu(network) => Ok(network),
-            Execution::Device(_) => bail!("a profile is of the CPU's ops; use --device cpu"),
+            Execution::Device(_) => bail!("the ops of a device are not recorded one by one"),
         }
     }
 

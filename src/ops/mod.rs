@@ -13,6 +13,7 @@ mod conv2d;
 pub mod cuda;
 #[cfg(feature = "cuda")]
 pub mod cudnn;
+mod device_profile;
 mod drop;
 mod kernels;
 mod limits;
@@ -37,8 +38,9 @@ pub use conv2d::{
     Algorithm, Band, Bands, Conv2d, ConvPass, ConvProblem, ConvSpec, Fusion, PaddedConv, PaddedLinear, Piece, Window,
     conv2d_input_gradient, conv2d_weight_gradient, padded_vector,
 };
+pub use device_profile::{DeviceOp, DeviceProfile};
 pub use drop::{Dropout, join_scaled, scale_runs};
-pub use limits::{Bandwidth, Limits};
+pub use limits::{Bandwidth, Limits, device_limits};
 pub use linear::{Linear, LinearGradients, linear_gradient};
 pub use max_pool::{max_pool_3x3, max_pool_3x3_gradient, max_pool_3x3_shape};
 pub use normalize::{Normalize, space_to_depth};

@@ -172,3 +172,29 @@ fn bench_times_inference_and_training_on_a_gpu() {
         }
     }
 }
+
+#[test]
+fn a_profile_on_a_gpu_names_its_kernels_and_cudnns_engines() {
+    if place::is_there() {
+        let line = "bench --models resnet20 --input-size 32 --batch-size 8 --modes infer,train --device cuda --warmup 1 \
+                    --iters 2 --format json --profile=1000";
+        let report = tresnet(line, &[]).json();
+        assert!(report["limits"]["gflop_per_sec"].as_f64().is_some_and(|rate| rate > 0.0), "{}", report["limits"]);
+        let profiles = report["profiles"].as_array().unwrap();
+        // What a batch begins with, and a product in each direction that the mode has.
+        let expected = [&["forward"][..], &["forward with statistics", "input gradient", "weight gradient"]];
+        for (profile, passes) in profiles.iter().zip(expected) {
+            let ops = profile["ops"].as_array().unwrap();
+            let of_kind =
+                |kind: &str| ops.iter().find(|op| op["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {ops:?}"));
+            assert_eq!(of_kind("normalize_f16")["shape"], "[8, 32, 32, 3]");
+            for pass in passes {
+                let conv = of_kind(&format!("conv 3x3/1: {pass}"));
+                assert!(conv["op"].as_str().is_some_and(|name| name.starts_with("cuDNN's engine ")), "{conv}");
+                assert!(conv["gflop_per_sec"].as_f64().is_some_and(|rate| rate > 0.0), "{conv}");
+            }
+            let sum = |figure: &str| ops.iter().filter_map(|op| op[figure].as_f64()).sum::<f64>();
+            assert!(sum("ms") > 0.0 && profile["batch_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{profile}");
+        }
+    }
+}

@@ -8,7 +8,9 @@ use tresnet::ops::training::{
     Batch, DeviceState, Filter, FlatLayout, StateNumbers, Trainer, TrainingMemory, TrainingOp, TrainingSchedule,
     TrainingSetup, UpdateMemory, UpdateRules, Variable,
 };
-use tresnet::ops::{Activation, Conv2d, ConvPass, ConvSpec, Isa, conv2d_input_gradient, conv2d_weight_gradient};
+use tresnet::ops::{
+    Activation, Conv2d, ConvPass, ConvSpec, DeviceProfile, Isa, conv2d_input_gradient, conv2d_weight_gradient,
+};
 
 use crate::host;
 
@@ -148,6 +150,10 @@ impl Trainer for HostTrainer {
 
     fn outcomes(&mut self, _all: bool) -> anyhow::Result<Vec<StateNumbers>> {
         Ok(std::mem::take(&mut self.told))
+    }
+
+    fn profile(&mut self, _: usize, _: usize) -> anyhow::Result<DeviceProfile> {
+        anyhow::bail!("the host has no device's clock")
     }
 
     fn read(&self) -> anyhow::Result<DeviceState> {

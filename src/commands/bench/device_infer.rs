@@ -10,7 +10,7 @@ use super::infer::noise;
 use crate::models::{Architecture, Variant};
 use crate::nn::{Graph, Initializer, Value};
 use crate::ops::cuda::Element;
-use crate::ops::{Constant, Loaded, Parameters, Run, Schedule, Shape, load};
+use crate::ops::{Constant, DeviceProfile, Loaded, Parameters, Run, Schedule, Shape, load};
 
 /// Classes that are ranked of each image: what top-5 takes.
 const KEPT: usize = 5;
@@ -54,6 +54,13 @@ impl DeviceInference {
             }
             run.collect().map(|verdicts| verdicts.len())
         })
+    }
+
+    /// What a batch of `image` takes, op by op: the fastest of some `runs`.
+    pub fn profile(&self, image: Shape, runs: usize) -> Result<DeviceProfile> {
+        let mut run = self.loaded.prepare(&self.schedule(image)?)?;
+        run.run(&noise(image.len()))?;
+        run.profile(runs)
     }
 
     fn schedule(&self, image: Shape) -> Result<Schedule> {

@@ -9,9 +9,9 @@ use crate::models::{Architecture, Variant};
 use crate::nn::{
     DeviceTrainable, DeviceTraining, Drops, Images, Initializer, NormChoice, NormMode, Parameter, TrainingOptions,
 };
-use crate::ops::Shape;
 use crate::ops::cuda::Element;
 use crate::ops::training::{Control, LossRule, TargetKind, TargetValues, UpdateRules, trainer};
+use crate::ops::{DeviceProfile, Shape};
 use crate::optim::{GradScaler, GroupOptions, Groups, OptimizerSettings};
 
 /// Small, so that random labels drive nothing to infinity.
@@ -75,6 +75,12 @@ impl DeviceStep {
         let network = DeviceTrainable::new(training, shape, &values, |setup| trainer(number, setup))?;
         let labels = noise(shape.batch).into_iter().map(|byte| usize::from(byte) % classes).collect();
         Ok(Self { network, pixels: noise(shape.len()), shape, labels, batches: 0 })
+    }
+
+    /// What an update takes, op by op: the fastest of some `runs`.
+    pub fn profile(&mut self, runs: usize) -> Result<DeviceProfile> {
+        self.run()?;
+        self.network.profile(self.shape, runs)
     }
 
     /// Puts a whole update on its way. The device is some updates behind, which long runs even out.

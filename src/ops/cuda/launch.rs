@@ -78,6 +78,8 @@ pub struct Launch {
     arguments: Vec<Argument>,
     /// What the addresses point into.
     regions: Vec<Region>,
+    /// Bytes that the kernel may touch there.
+    bytes: usize,
 }
 
 impl Launch {
@@ -93,6 +95,16 @@ impl Launch {
 
     pub fn arguments(&self) -> &[Argument] {
         &self.arguments
+    }
+
+    /// The shape that it works on.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Bytes that its kernel is given and leaves, each argument's once.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What keeps the arguments' memory alive.
@@ -129,6 +141,7 @@ impl Builder {
             grid: [0; 3],
             arguments: Vec::new(),
             regions: Vec::new(),
+            bytes: 0,
         };
         Self { launch, element: Element::F32, error: None }
     }
@@ -151,6 +164,7 @@ impl Builder {
         }
         self.launch.arguments.push(Argument::Address(region.address));
         self.launch.regions.push(region.clone());
+        self.launch.bytes += bytes;
         self
     }
 
@@ -268,6 +282,13 @@ mod tests {
         assert_eq!((part.address(), part.bytes()), (whole.address() + 32, 32));
         let crooked = whole.part(8, 16).unwrap();
         assert!(Builder::plain("x", "y").words(&crooked, 4).threads(1).is_err());
+    }
+
+    #[test]
+    fn a_launchs_bytes_are_those_of_its_arguments_that_are_there() {
+        let (values, words) = (region(64), region(32));
+        let launch = Builder::new("add", Element::F16, "[1, 2, 2, 8]").values(&values, 32).words(&words, 4);
+        assert_eq!(launch.optional_values(None, 32).float(1.0).threads(4).unwrap().bytes(), 64 + 16);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 pub mod activation;
 pub mod batch_norm;
 pub mod blur_pool;
+#[cfg(feature = "cuda")]
+mod clock;
 mod columns;
 pub mod conv2d;
 pub mod cross_entropy;

@@ -1,16 +1,21 @@
 //! What this machine can do at most, measured: the yardstick of a profile.
 
 mod bandwidth;
+mod device;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod peak;
 
 use super::Isa;
 
 pub use bandwidth::Bandwidth;
+pub use device::device_limits;
 
-/// The most that all cores together reached.
+/// The most that all cores together reached, or a GPU.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Floating-point operations a second of the set's products: f32's, and bf16's where the set has them.
+    /// Floating-point operations a second of the set's products: f32's, and bf16's where the set has them. Of a GPU those
+    /// of the type that it was asked for; infinite where nobody could measure them.
     pub flops: f64,
     pub bf16_flops: Option<f64>,
     /// From the smallest working set to the largest.

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::Schedule;
 use crate::metrics::Verdict;
+use crate::ops::DeviceProfile;
 use crate::ops::cuda::Element;
 
 /// One constant of a network.
@@ -69,6 +70,12 @@ pub trait Run: Send {
     /// # Errors
     /// What the device says.
     fn collect(&mut self) -> Result<Vec<Verdict>>;
+
+    /// What a batch takes, op by op, on whatever pixels the device holds: the fastest of some `runs`.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn profile(&mut self, runs: usize) -> Result<DeviceProfile>;
 }
 
 /// Puts a network's parameters onto CUDA device `number`.

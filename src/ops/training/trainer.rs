@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::{Batch, FlatLayout, TrainingSchedule, UpdateRules};
+use crate::ops::DeviceProfile;
 use crate::ops::cuda::Element;
 use crate::ops::cuda::optimizer::{FINITE, GOOD_STEPS, LOSS, SCALE, STATE, STEPS};
 
@@ -102,6 +103,13 @@ pub trait Trainer: Send {
 
     /// What updates came to that nobody has been told of, in their order: those that are known by now, or all.
     fn outcomes(&mut self, all: bool) -> Result<Vec<StateNumbers>>;
+
+    /// What an update of one batch of the schedule of that number takes, op by op, on whatever pixels the device holds:
+    /// the fastest of some `runs`. What has been learnt stays as it is.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn profile(&mut self, number: usize, runs: usize) -> Result<DeviceProfile>;
 
     fn read(&self) -> Result<DeviceState>;
 

@@ -7,20 +7,22 @@ use serde_json::{Value, json};
 
 use super::Profile;
 use super::lines::{self, Line};
+use super::yardstick::Yardstick;
 use crate::cli::TableFormat;
 use crate::config::BenchSettings;
-use crate::ops::{Isa, Limits};
+use crate::ops::Limits;
 use crate::report::{self, Record, Table};
 
 /// Kinds that are named as what a batch could gain most from.
 const MOST_TO_GAIN: usize = 3;
 
 /// All profiles in the form that the settings ask for.
-pub fn text(settings: &BenchSettings, isa: Isa, limits: &Limits, profiles: &[Profile], top: usize) -> Result<String> {
-    let profiles: Vec<Lines> = profiles.iter().map(|profile| Lines::new(profile, limits, top)).collect();
+pub fn text(settings: &BenchSettings, yardstick: &Yardstick, profiles: &[Profile], top: usize) -> Result<String> {
+    let lines = |profile| Lines::new(profile, &yardstick.limits, top);
+    let profiles: Vec<Lines> = profiles.iter().map(lines).collect();
     match settings.format {
         TableFormat::Table | TableFormat::Md => {
-            let mut text = said(isa, limits);
+            let mut text = yardstick.text();
             for profile in &profiles {
                 text += &profile.text(settings.format)?;
             }
@@ -37,36 +39,12 @@ pub fn text(settings: &BenchSettings, isa: Isa, limits: &Limits, profiles: &[Pro
                 "dtype": settings.runtime.dtype_name(),
                 "versions": { "tresnet": env!("CARGO_PKG_VERSION"), "rust_target": std::env::consts::ARCH },
                 "cores": crate::runtime::available_cores(),
-                "limits": limits_object(isa, limits),
+                "limits": yardstick.object(),
                 "profiles": profiles.iter().map(Lines::object).collect::<Vec<_>>(),
             });
             Ok(serde_json::to_string_pretty(&object).context("cannot write the profile as JSON")? + "\n")
         }
     }
-}
-
-fn said(isa: Isa, limits: &Limits) -> String {
-    let mut text = format!("limits of this machine, all cores: {:.1} GFLOP/s in f32", limits.flops / 1e9);
-    // Writing to a String cannot fail.
-    if let Some(flops) = limits.bf16_flops {
-        let _ = write!(text, ", {:.1} in bf16", flops / 1e9);
-    }
-    let _ = write!(text, " ({isa:?})");
-    for level in &limits.bandwidths {
-        let _ = write!(text, "; {:.1} GB/s within {} MiB", level.bytes_per_second / 1e9, level.bytes >> 20);
-    }
-    text + "\n"
-}
-
-fn limits_object(isa: Isa, limits: &Limits) -> Value {
-    let levels = limits.bandwidths.iter();
-    let levels = levels.map(|level| json!({ "bytes": level.bytes, "gb_per_sec": level.bytes_per_second / 1e9 }));
-    json!({
-        "isa": format!("{isa:?}"),
-        "gflop_per_sec": limits.flops / 1e9,
-        "bf16_gflop_per_sec": limits.bf16_flops.map(|flops| flops / 1e9),
-        "bandwidth": levels.collect::<Vec<_>>(),
-    })
 }
 
 /// A profile's lines.

@@ -12,7 +12,7 @@ use crate::ops::training::{
     Batch, Control, DeviceState, Pixels, StateNumbers, TargetKind, TargetValues, Trainer, TrainingSchedule,
     TrainingSetup, UpdateRules,
 };
-use crate::ops::{Dropout, Shape};
+use crate::ops::{DeviceProfile, Dropout, Shape};
 
 /// Bytes that are left to others when memory decides how norms work: validation, and what the driver takes.
 const LEFT_TO_OTHERS: usize = 2 << 30;
@@ -150,10 +150,7 @@ impl DeviceTrainable {
         batch: u64,
         control: Control,
     ) -> Result<()> {
-        let number = match self.prepared.get(&shape) {
-            Some(&number) => number,
-            None => self.prepare(shape)?,
-        };
+        let number = self.number(shape)?;
         self.dropping.batch = batch;
         let shapes = self.training.graph.shapes(shape)?;
         let nodes = &self.training.graph.nodes[..=self.training.logits.0];
@@ -174,6 +171,14 @@ impl DeviceTrainable {
             Images::Floats(floats) => Pixels::Floats(floats),
         };
         self.trainer.pass(number, &Batch { pixels, targets, scales: &scales, dropouts: &dropouts, control })
+    }
+
+    /// By which the trainer knows batches of a shape.
+    fn number(&mut self, shape: Shape) -> Result<usize> {
+        match self.prepared.get(&shape) {
+            Some(&number) => Ok(number),
+            None => self.prepare(shape),
+        }
     }
 
     fn prepare(&mut self, shape: Shape) -> Result<usize> {
@@ -198,6 +203,12 @@ impl DeviceTrainable {
     /// Ends an update with a step.
     pub fn end(&mut self) -> Result<()> {
         self.trainer.end()
+    }
+
+    /// What an update of one batch of `image` takes, op by op: see [`Trainer::profile`].
+    pub fn profile(&mut self, image: Shape, runs: usize) -> Result<DeviceProfile> {
+        let number = self.number(image)?;
+        self.trainer.profile(number, runs)
     }
 
     /// What updates came to that nobody has been told of: see [`Trainer::outcomes`].

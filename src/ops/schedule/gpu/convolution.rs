@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use cudarc::driver::sys::CUevent_flags;
 
 use crate::ops::cuda::{Arena, Device, Element, Region};
 use crate::ops::cudnn::{
@@ -25,6 +24,10 @@ pub struct Convolutions {
 pub struct BoundConvolution {
     bound: Bound,
     regions: Vec<Region>,
+    /// Bytes of its tensors.
+    bytes: usize,
+    /// cuDNN's number of the engine, where it has been chosen.
+    engine: Option<i64>,
 }
 
 /// Where a convolution's tensors are.
@@ -92,14 +95,20 @@ impl Convolutions {
     pub(super) fn bind(&self, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<BoundConvolution> {
         ensure!(plan.workspace() <= self.workspace.bytes(), "a plan of {} bytes of workspace", plan.workspace());
         let mut regions = vec![self.workspace.clone()];
-        let mut addresses = Vec::new();
+        let (mut addresses, mut all_bytes) = (Vec::new(), 0);
         for (role, bytes) in graph.roles() {
             let region = tensors.region(role, bytes)?;
             ensure!(bytes <= region.bytes(), "{role:?} of {bytes} bytes in a region of {}", region.bytes());
             addresses.push((role, region.address()));
             regions.push(region.clone());
+            all_bytes += bytes;
         }
-        Ok(BoundConvolution { bound: plan.bind(&addresses, self.workspace.address())?, regions })
+        Ok(BoundConvolution {
+            bound: plan.bind(&addresses, self.workspace.address())?,
+            regions,
+            bytes: all_bytes,
+            engine: None,
+        })
     }
 
     /// Milliseconds of a run.
@@ -129,20 +138,34 @@ impl Convolutions {
         tensors: &dyn Operands,
     ) -> Result<f32> {
         let bound = self.bind(plan, graph, tensors)?;
-        let stream = device.stream();
         for _ in 0..WARM_UP {
             bound.run(device)?;
         }
-        let start = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
+        let start = device.moment()?;
         for _ in 0..TIMED {
             bound.run(device)?;
         }
-        let end = stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
-        Ok(start.elapsed_ms(&end)? / TIMED as f32)
+        let elapsed = start.until(&device.moment()?)?;
+        Ok(elapsed.as_secs_f32() * 1e3 / TIMED as f32)
     }
 }
 
 impl BoundConvolution {
+    /// Says which engine it is.
+    pub(super) fn on_engine(self, engine: i64) -> Self {
+        Self { engine: Some(engine), ..self }
+    }
+
+    /// The engine as profiles name it.
+    pub(super) fn engine(&self) -> String {
+        self.engine.map_or_else(|| "cuDNN".to_owned(), |engine| format!("cuDNN's engine {engine}"))
+    }
+
+    /// Bytes of the tensors that it reads and writes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Puts it into the device's stream, or into the graph that is being recorded.
     pub fn run(&self, device: &Device) -> Result<()> {
         device.touch(&self.regions);

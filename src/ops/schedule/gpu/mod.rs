@@ -6,6 +6,7 @@ pub(in crate::ops) mod convolution;
 mod judging;
 pub(in crate::ops) mod opening;
 pub(in crate::ops) mod plans;
+mod profiling;
 pub(in crate::ops) mod recording;
 mod session;
 

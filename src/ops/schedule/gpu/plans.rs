@@ -66,7 +66,8 @@ impl<'a> Plans<'a> {
         };
         let Some(plan) = plan else { return Ok(None) };
         let bound = self.convolutions.bind(&plan.plan, &plan.graph, tensors);
-        Ok(Some((plan.fusion, bound.with_context(|| format!("cannot bind {problem}"))?)))
+        let bound = bound.with_context(|| format!("cannot bind {problem}"))?;
+        Ok(Some((plan.fusion, bound.on_engine(plan.engine.engine))))
     }
 
     /// Says what was planned and how long it took, where anybody had to wait for it.

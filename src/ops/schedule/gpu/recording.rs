@@ -26,7 +26,7 @@ impl fmt::Display for Action {
 
 impl Action {
     /// Puts it into the stream, or into the graph that is being recorded.
-    fn queue(&self, device: &Device) -> Result<()> {
+    pub(super) fn queue(&self, device: &Device) -> Result<()> {
         match self {
             Self::Launch(launch) => device.launch(launch),
             Self::Convolution(_, plan) => plan.run(device),
@@ -38,7 +38,7 @@ impl Action {
 pub struct Recording {
     graph: Graph,
     /// With a plan go the kernels that were compiled for it, which the graph launches.
-    _actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
 }
 
 impl Recording {
@@ -56,7 +56,7 @@ impl Recording {
                 .with_context(|| format!("the GPU fails at {action}"))?;
         }
         let graph = Graph::record(device, || actions.iter().try_for_each(|action| action.queue(device)))?;
-        Ok(Self { graph, _actions: actions })
+        Ok(Self { graph, actions })
     }
 
     /// Puts all of it into the stream, and returns before it has run.

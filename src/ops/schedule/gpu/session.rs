@@ -11,6 +11,7 @@ use super::convolution::Convolutions;
 use super::judging::Judging;
 use super::recording::Recording;
 use crate::metrics::Verdict;
+use crate::ops::DeviceProfile;
 use crate::ops::cuda::{Arena, Device, Download, Region, Upload};
 use crate::ops::schedule::{Run, Schedule};
 
@@ -173,5 +174,9 @@ impl Run for Session {
         let judging = self.judging.as_mut().context("nothing judges")?;
         let verdicts = batches.into_iter().map(|images| judging.take(images)).collect::<Result<Vec<_>>>()?;
         Ok(verdicts.concat())
+    }
+
+    fn profile(&mut self, runs: usize) -> Result<DeviceProfile> {
+        self.graph.profile(&self.device, runs)
     }
 }

@@ -12,6 +12,7 @@ use self::outcomes::{Outcomes, numbers};
 use self::program::{Maker, Program};
 use super::trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup};
 use super::{Batch, FlatLayout, TrainingMemory, TrainingSchedule, UpdateMemory};
+use crate::ops::DeviceProfile;
 use crate::ops::cuda::optimizer::STATE;
 use crate::ops::cuda::{Arena, Device, Element, Launch, Region, Upload};
 use crate::ops::schedule::gpu::convolution::Convolutions;
@@ -199,6 +200,16 @@ impl Trainer for GpuTrainer {
 
     fn outcomes(&mut self, all: bool) -> Result<Vec<StateNumbers>> {
         self.outcomes.take(all)
+    }
+
+    fn profile(&mut self, number: usize, runs: usize) -> Result<DeviceProfile> {
+        let state = self.read()?;
+        let Self { device, begin, end, programs, .. } = self;
+        let program = programs.get_mut(number).with_context(|| format!("no schedule has number {number}"))?;
+        let begun = begin.profile(device, runs)?;
+        let profile = begun.then(program.graph.profile(device, runs)?).then(end.profile(device, runs)?);
+        self.write(&state)?;
+        Ok(profile)
     }
 
     fn read(&self) -> Result<DeviceState> {

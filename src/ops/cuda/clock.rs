@@ -1,0 +1,30 @@
+//! The device's own clock: points in its stream, and the time between them. Not yet run on a GPU.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cudarc::driver::{CudaEvent, sys::CUevent_flags};
+
+use super::device::Device;
+
+/// A point in the stream, reached when all is done that was put there before.
+pub struct Moment(CudaEvent);
+
+impl Device {
+    /// Behind all that the stream was given so far.
+    pub fn moment(&self) -> Result<Moment> {
+        let event = self.stream().record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
+        Ok(Moment(event.context("the GPU's clock cannot be set")?))
+    }
+}
+
+impl Moment {
+    /// The time until a later one, which is waited for.
+    ///
+    /// # Errors
+    /// What the device says, to whatever it was given before.
+    pub fn until(&self, later: &Self) -> Result<Duration> {
+        let milliseconds = self.0.elapsed_ms(&later.0)?;
+        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3))
+    }
+}
