@@ -1,8 +1,7 @@
-"""Runs the device tests, tresnet's benchmarks and PyTorch's in turn on one GPU and keeps one JSON of it all.
+"""Runs the device tests, tresnet's benchmarks and PyTorch's in turn on one GPU and keeps one JSON and one table of it all.
 
-Called by scripts/gpu-report.sh. Every step is a process of its own, so that none inherits another's memory or caches; a
-step that fails is kept with the end of what it said, and the next one runs. Steps stand in the order in which they are
-worth most, for a machine that may be taken away; after nine minutes no other is begun, and the next run goes on.
+Called by scripts/gpu-report.sh. A step that fails is kept with the end of what it said, and the next one runs; after nine
+minutes no other is begun, and the next run goes on where this one stopped.
 """
 
 import argparse
@@ -13,106 +12,72 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PROGRAM, TESTS = ROOT / "target/gpu/tresnet", ROOT / "target/gpu/device-tests"
-# What scripts/gpu-report.sh --prepare put there, behind what the machine names itself.
-LIBRARIES = [os.environ.get("LD_LIBRARY_PATH", ""), str(ROOT / "target/gpu/nvjpeg/nvidia/cu13/lib")]
-ENVIRONMENT = os.environ | {"LD_LIBRARY_PATH": ":".join(filter(None, LIBRARIES))}
-PEER = Path(__file__).with_name("gpu_peer.py")
-# Network, side of the input, batches.
-SUBJECTS = [
-    ("tresnet_m", 224, [256, 1, 1024]),
-    ("resnet50", 224, [256]),
-    ("tresnet_l", 224, [256]),
-    ("tresnet_xl", 224, [256]),
-    ("tresnet_m", 448, [128]),
-    ("resnext50_32x4d", 224, [256]),
-    ("efficientnet_b1", 240, [256]),
-    ("mixnet_l", 224, [256]),
-]
-ENGINES = ["compiled-half", "eager-half-channels-last", "eager-half", "compiled-autocast"]
-TRAINING_ENGINES = ["eager-autocast-channels-last", "compiled-autocast"]
-# Seconds that a step of each kind may take: planning is a minute, and compiling for max-autotune takes some.
-TESTS_END, OURS_END, LARGEST_END, EAGER_END, COMPILED_END = 180, 150, 240, 120, 300
+from gpu_steps import PREPARED, ROOT, SANITIZER, TESTS, Step, steps
+from gpu_table import markdown
 
-Step = tuple[str, list[str], int]
+# Plans are built once for all steps; nvJPEG is there where the machine names none itself.
+LIBRARIES = [os.environ.get("LD_LIBRARY_PATH", ""), str(PREPARED / "nvjpeg/nvidia/cu13/lib")]
+ENVIRONMENT = os.environ | {
+    "LD_LIBRARY_PATH": ":".join(filter(None, LIBRARIES)),
+    "TRESNET_CUDNN_CACHE": os.environ.get("TRESNET_CUDNN_CACHE", str(PREPARED / "plans")),
+}
+# Characters that are kept of what a step said.
+SAID, SAID_BY_TESTS = 2000, 30_000
 
 
-def ours(mode: str, model: str, side: int, batch: int | str, dtype: str = "f16") -> Step:
-    """A step of this program's."""
-    case = f"{model} at {side}" + ("" if dtype == "f16" else f" in {dtype}")
-    # A step on the largest batch is a second or two.
-    warmup, iters = (2, 8) if batch == "max" else (5, 20)
-    command = [str(PROGRAM), "bench", "--models", model, "--modes", mode, "--device", "cuda", "--dtype", dtype,
-               "--warmup", str(warmup), "--iters", str(iters), "--format", "json", "--input-size", str(side),
-               "--batch-size", str(batch)]  # fmt: skip
-    return f"tresnet {mode}: {case}, batch {batch}", command, LARGEST_END if batch == "max" else OURS_END
-
-
-def peer(mode: str, engine: str, model: str, side: int, batch: int | str) -> Step:
-    """The same by PyTorch."""
-    command = [sys.executable, str(PEER), "--model", model, "--engine", engine, "--input-size", str(side),
-               "--batch-size", str(batch), *(["--train"] if mode == "train" else []),
-               *(["--warmup", "3", "--iters", "8"] if batch == "max" else [])]  # fmt: skip
-    longest = COMPILED_END if engine.startswith("compiled") else EAGER_END
-    return f"{engine} {mode}: {model} at {side}, batch {batch}", command, longest
-
-
-def steps() -> list[Step]:
-    """Each step's name, command and seconds. The first eleven should take some nine minutes on a GPU with 16 cores: about
-    60 for the tests, 45 to 60 for each of ours, 100 for two largest batches each, 100 for a compiled network, and 20 to 40
-    for the others."""
-    first, second = SUBJECTS[0], SUBJECTS[1]
-    model, side, batches = first
-    rows = [
-        ("device tests", [str(TESTS), "--test-threads=1", "--show-output"], TESTS_END),
-        ours("infer", model, side, batches[0]),
-        peer("infer", "compiled-half", model, side, batches[0]),
-        peer("infer", "eager-half-channels-last", model, side, batches[0]),
-        ours("train", model, side, batches[0]),
-        peer("train", "eager-autocast-channels-last", model, side, batches[0]),
-        # The paper's protocol: the largest batch, and speeds at 90 % of it.
-        ours("train", model, side, "max"),
-        peer("train", "eager-autocast-channels-last", model, side, "max"),
-        ours("infer", model, side, "max"),
-        peer("infer", "eager-half-channels-last", model, side, "max"),
-        peer("train", "compiled-autocast", model, side, batches[0]),
-    ]
-    for model, side, batches in SUBJECTS:
-        for batch in batches:
-            rows.append(ours("infer", model, side, batch))
-            rows.extend(peer("infer", engine, model, side, batch) for engine in ENGINES)
-    rows.extend(ours("infer", *first[:2], 256, dtype) for dtype in ["bf16", "f32"])
-    for model, side, batches in [first, second]:
-        rows.append(ours("train", model, side, batches[0]))
-        rows.extend(peer("train", engine, model, side, batches[0]) for engine in TRAINING_ENGINES)
-    # What is worth more stands first; once is enough.
-    return list({name: (name, command, longest) for name, command, longest in rows}.values())
-
-
-def run(command: list[str], longest: float) -> dict:
-    """What a step came to: its JSON, its tests' result, or how it failed."""
+def run(step: Step, seconds: float) -> dict:
+    """What a step came to: its JSON, its tests' results, or how it failed."""
     try:
-        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=longest)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"no end after {longest:.0f} s"}
-    said = (done.stdout + done.stderr)[-2000:]
-    if command[0] == str(TESTS):
-        results = re.findall(r"^test (\S+) \.\.\. (\w+)", done.stdout, re.MULTILINE)
-        failed = [name for name, result in results if result != "ok"]
-        skipped = "skipped" in done.stdout + done.stderr
-        # What a test measures it says in a line: figure, its name, JSON.
-        figures = re.findall(r"^figure (\S+) (\{.*\})$", done.stdout, re.MULTILINE)
-        measured = {"figures": {name: json.loads(figure) for name, figure in figures}} if figures else {}
-        tests = {"tests": len(results), "not_ok": failed, "skipped": skipped, "said": said if failed else ""}
-        return tests | measured
+        done = subprocess.run(step.command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=seconds)
+        out, said, end = done.stdout, done.stdout + done.stderr, f"status {done.returncode}"
+    except subprocess.TimeoutExpired as late:
+        parts = [part.decode(errors="replace") if part else "" for part in (late.stdout, late.stderr)]
+        out, said, end = parts[0], "".join(parts), f"no end after {seconds:.0f} s"
+        if str(TESTS) not in step.command:
+            return {"failed": end, "said": said[-SAID:]}
+    except OSError as error:
+        return {"failed": str(error)}
+    if step.command[0] == str(TESTS):
+        return tested(out, said, end)
+    if str(TESTS) in step.command:
+        return sanitized(said, end)
     try:
-        result = json.loads(done.stdout[done.stdout.index("{") :])
+        return json.loads(out[out.index("{") :])
     except ValueError:
-        return {"failed": f"status {done.returncode}", "said": said}
-    return result
+        return {"failed": end, "said": said[-SAID:]}
+
+
+def tested(out: str, said: str, end: str) -> dict:
+    results = re.findall(r"^test (\S+) \.\.\. (\w+)", out, re.MULTILINE)
+    failed = [name for name, result in results if result != "ok"]
+    # What a test measures it says in a line: figure, its name, JSON.
+    figures = re.findall(r"^figure (\S+) (\{.*\})$", out, re.MULTILINE)
+    measured = {"figures": {name: json.loads(figure) for name, figure in figures}} if figures else {}
+    ended = "test result:" in out
+    told = {"tests": len(results), "not_ok": failed, "skipped": "skipped" in said}
+    return told | measured | ({} if ended and not failed else {"end": end, "said": said[-SAID_BY_TESTS:]})
+
+
+def sanitized(said: str, end: str) -> dict:
+    """The sanitizer's last word, and what came before it where that is not that all is well."""
+    summary = re.findall(r"^=+ (\w+ SUMMARY: .*)$", said, re.MULTILINE)
+    if not summary:
+        return {"failed": end, "said": said[-SAID:]}
+    clean = summary[-1].startswith("ERROR SUMMARY: 0 ") or "(0 errors, 0 warnings)" in summary[-1]
+    ran = len(re.findall(r"^test \S+ \.\.\. ok", said, re.MULTILINE))
+    return {"summary": summary[-1], "tests": ran, "end": end} | ({} if clean else {"said": said[-SAID_BY_TESTS:]})
+
+
+def unpack_sanitizer() -> None:
+    for wheel in PREPARED.glob("nvidia_cuda_sanitizer_api-*.whl"):
+        if not SANITIZER.exists():
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(SANITIZER)
+            for program in SANITIZER.glob("nvidia/*/bin/*"):
+                program.chmod(0o755)
 
 
 def machine() -> dict:
@@ -130,10 +95,19 @@ def machine() -> dict:
     )
 
 
+def keep(report: dict, path: Path) -> None:
+    """Whole or not at all, whenever this is stopped."""
+    for file, text in [(path, json.dumps(report, indent=1) + "\n"), (path.with_suffix(".md"), markdown(report))]:
+        unfinished = file.with_name(file.name + ".part")
+        unfinished.write_text(text)
+        unfinished.replace(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--report", type=Path)
     parser.add_argument("--minutes", type=float, default=9, help="after which no step goes on; another run does")
+    parser.add_argument("--only", default="", help="steps whose names contain this")
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes
     facts = machine()
@@ -141,18 +115,20 @@ def main() -> None:
     path = args.report or ROOT / f"bench/results/{date}-{facts['name'].replace(' ', '-').lower()}.json"
     report = json.loads(path.read_text()) if path.exists() else {"date": date, "machine": facts, "steps": {}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name, command, longest in steps():
-        if name in report["steps"]:
+    unpack_sanitizer()
+    for step in steps():
+        if step.name in report["steps"] or args.only not in step.name:
             continue
         left = end - time.monotonic()
         started = time.monotonic()
-        result = run(command, max(1, min(longest, left)))
+        result = run(step, max(1, min(step.longest, left)))
         if "failed" in result and time.monotonic() > end:
             print(f"{args.minutes:g} minutes are over; run this again for the other steps")
             break
-        report["steps"][name] = result | {"seconds": round(time.monotonic() - started, 1)}
-        path.write_text(json.dumps(report, indent=1) + "\n")
-        print(name, json.dumps(result)[:200], flush=True)
+        about = {"about": step.about} if step.about else {}
+        report["steps"][step.name] = result | about | {"seconds": round(time.monotonic() - started, 1)}
+        keep(report, path)
+        print(step.name, json.dumps(result)[:200], flush=True)
     print(path)
 
 
