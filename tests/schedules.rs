@@ -100,7 +100,7 @@ fn trainings() -> Vec<(&'static str, DeviceTraining)> {
             norms: NormChoice::ByMemory,
             rules: UpdateRules {
                 stepper: Stepper::Sgd { momentum: 0.9, nesterov: true },
-                max_norm: None,
+                clip: None,
                 scaling: None,
                 groups: vec![[1.0, 0.0]; count],
                 averages: true,

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::groups::{Groups, Member};
 use super::{CHUNK, sum_of_squares};
+use crate::ops::training::Clipping;
 
 /// `--clip-mode` with `--clip-grad`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,18 @@ const SMALLEST_UNIT_NORM: f64 = 1e-3;
 const EPSILON: f64 = 1e-6;
 
 impl Clip {
+    /// What the kernels of a device are told.
+    pub fn on_device(self, groups: &Groups) -> Clipping {
+        match self {
+            Self::Norm(max) => Clipping::Norm(max as f32),
+            Self::Value(max) => Clipping::Value(max.abs() as f32),
+            Self::Adaptive(factor) => {
+                let clipped = groups.members().iter().map(Member::clipped_units).collect();
+                Clipping::Units { factor: factor as f32, clipped }
+            }
+        }
+    }
+
     /// Clips the gradients of the groups' parameters. Both slices hold every parameter of the graph.
     pub fn apply(self, values: &[Vec<f32>], gradients: &mut [Vec<f32>], groups: &Groups) {
         match self {
@@ -71,10 +84,8 @@ fn each(gradient: &mut [f32], change: impl Fn(f32) -> f32 + Sync) {
     gradient.par_chunks_mut(CHUNK).for_each(|chunk| chunk.iter_mut().for_each(|g| *g = change(*g)));
 }
 
-/// A unit is what one output channel is computed with; a bias or a norm's parameter is one unit as a whole.
 fn clip_units(values: &[f32], gradient: &mut [f32], member: &Member, factor: f64) {
-    let units = if member.shape.len() > 1 { member.shape[0] } else { 1 };
-    let len = (values.len() / units.max(1)).max(1);
+    let len = (values.len() / member.units().max(1)).max(1);
     gradient.par_chunks_mut(len).zip(values.par_chunks(len)).for_each(|(gradient, values)| {
         let max = sum_of_squares(values).sqrt().max(SMALLEST_UNIT_NORM) * factor;
         let norm = sum_of_squares(gradient).sqrt();

@@ -29,6 +29,18 @@ pub struct Member {
     pub head: bool,
 }
 
+impl Member {
+    /// What one output channel is computed with is a unit; a bias or a norm's parameter is one as a whole.
+    pub(super) fn units(&self) -> usize {
+        if let [outputs, _, ..] = self.shape[..] { outputs } else { 1 }
+    }
+
+    /// Units that adaptive clipping clips; those of the classifier it leaves alone.
+    pub(super) fn clipped_units(&self) -> usize {
+        if self.head { 0 } else { self.units() }
+    }
+}
+
 /// The parameters that an optimiser steps, in the graph's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Groups {

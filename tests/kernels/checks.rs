@@ -86,7 +86,8 @@ macro_rules! every_check {
                 steps_of_all_kinds_in_half_precision_have_gradients_near_the_cpus;
             updates:
                 accumulated_clipped_and_scaled_updates_are_the_cpus,
-                lamb_and_lion_step_as_the_cpus;
+                lamb_and_lion_step_as_the_cpus,
+                values_and_units_are_clipped_as_the_cpus;
         }
     };
     ($ready:path; $($module:ident: $($check:ident),+;)+) => {

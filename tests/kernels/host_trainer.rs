@@ -57,6 +57,7 @@ fn host_trainer(setup: &TrainingSetup, own: bool) -> anyhow::Result<Box<dyn Trai
         groups: of_bytes(&sizes.groups),
         table: floats(&sizes.table),
         squares: fresh(sizes.squares),
+        units: ints(&sizes.units),
         segments: Some(ints(&sizes.owners)),
         norms: Some(fresh(sizes.spans.len() * 2)),
         spans: Some(ints(&sizes.spans)),

@@ -121,7 +121,7 @@ impl<'a> Case<'a> {
             rules: UpdateRules {
                 // Its buffer is then the gradient.
                 stepper: Stepper::Sgd { momentum: 0.0, nesterov: false },
-                max_norm: None,
+                clip: None,
                 scaling: None,
                 groups: vec![[1.0, 0.0]; graph.parameters().iter().filter(|own| own.trainable).count()],
                 averages: false,

@@ -23,13 +23,18 @@ const MEAN: [f32; 3] = [0.5; 3];
 const STD: [f32; 3] = [0.25; 3];
 const TINY: TResNet = TResNet { blocks: [1, 1, 1, 1], width: 5, basic_stages: 2 };
 const LR: f64 = 1e-3;
-const CLIP: f64 = 0.5;
 
 fn optimizer(name: &str) -> OptimizerSettings {
     OptimizerSettings { name: name.into(), momentum: 0.9, epsilon: None, betas: None }
 }
 
-fn device(name: &str, frozen: &[bool], groups: &Groups, cpu: &Trainable, arch: &Architecture) -> DeviceTrainable {
+fn device(
+    (name, clip): (&str, Clip),
+    frozen: &[bool],
+    groups: &Groups,
+    cpu: &Trainable,
+    arch: &Architecture,
+) -> DeviceTrainable {
     let training = DeviceTraining {
         graph: arch.graph.clone(),
         logits: arch.logits,
@@ -46,7 +51,7 @@ fn device(name: &str, frozen: &[bool], groups: &Groups, cpu: &Trainable, arch: &
         norms: NormChoice::ByMemory,
         rules: UpdateRules {
             stepper: optimizer(name).stepper().unwrap(),
-            max_norm: Some(CLIP as f32),
+            clip: Some(clip.on_device(groups)),
             scaling: Some(ScaleRules { growth_factor: 2.0, backoff_factor: 0.5, growth_interval: 2 }),
             groups: groups.members().iter().map(|own| [own.lr_scale as f32, own.weight_decay as f32]).collect(),
             averages: true,
@@ -61,7 +66,7 @@ fn device(name: &str, frozen: &[bool], groups: &Groups, cpu: &Trainable, arch: &
 }
 
 /// Three updates of two batches each, of which the second is left out because a weight overflows.
-fn check(name: &str) {
+fn check(name: &str, clip: Clip) {
     let architecture = TINY.architecture(&Request::new(CLASSES, 3)).unwrap();
     let weights = VarBuilder::from_backend(Box::new(Weights), DType::F32, candle_core::Device::Cpu);
     let mut cpu = Trainable::new(architecture.graph.clone(), &weights, &MEAN, &STD, Isa::detect()).unwrap();
@@ -71,7 +76,7 @@ fn check(name: &str) {
     let groups = Groups::new(parameters, &frozen, &options).unwrap();
     let mut steps = optimizer(name).build(groups.clone()).unwrap();
     let mut ema = Ema::new(cpu.parameters().to_vec(), 0.5, false).unwrap();
-    let mut gpu = device(name, &frozen, &groups, &cpu, &architecture);
+    let mut gpu = device((name, clip), &frozen, &groups, &cpu, &architecture);
     let pixels = formula::pixels(6 * BATCH, SIDE, 3);
     let shape = Shape::new(BATCH, SIDE, SIDE, 3);
     for update in 0..3 {
@@ -103,8 +108,9 @@ fn check(name: &str) {
             cpu.restore_running(running);
         } else {
             assert!((f64::from(outcome.loss()) / loss - 1.0).abs() < 1e-4, "{} and not {loss}", outcome.loss());
-            assert!(gradient_norm(gradients, &groups) > CLIP, "nothing to clip");
-            Clip::Norm(CLIP).apply(values, gradients, &groups);
+            let before = gradient_norm(gradients, &groups);
+            clip.apply(values, gradients, &groups);
+            assert!(gradient_norm(gradients, &groups) < 0.99 * before, "nothing to clip");
             steps.step(values, gradients, LR).unwrap();
         }
         cpu.zero_gradients();
@@ -112,7 +118,7 @@ fn check(name: &str) {
         // What was saved comes back, from another learner's start.
         let state = gpu.state().unwrap();
         assert_eq!(state.numbers.steps(), steps.steps());
-        gpu = device(name, &frozen, &groups, &cpu, &architecture);
+        gpu = device((name, clip), &frozen, &groups, &cpu, &architecture);
         gpu.restore(&state).unwrap();
     }
     let state = gpu.state().unwrap();
@@ -133,10 +139,15 @@ fn check(name: &str) {
 }
 
 pub fn accumulated_clipped_and_scaled_updates_are_the_cpus() {
-    check("sgd");
+    check("sgd", Clip::Norm(0.5));
 }
 
 pub fn lamb_and_lion_step_as_the_cpus() {
-    check("lamb");
-    check("lion");
+    check("lamb", Clip::Norm(0.5));
+    check("lion", Clip::Norm(0.5));
+}
+
+pub fn values_and_units_are_clipped_as_the_cpus() {
+    check("sgd", Clip::Value(0.01));
+    check("sgd", Clip::Adaptive(0.02));
 }

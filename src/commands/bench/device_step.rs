@@ -50,7 +50,7 @@ pub fn training(variant: &Variant, architecture: Architecture, element: Element)
         norms: NormChoice::ByMemory,
         rules: UpdateRules {
             stepper: sgd.stepper()?,
-            max_norm: None,
+            clip: None,
             scaling: scaler.as_ref().map(GradScaler::rules),
             groups: groups.members().iter().map(|own| [own.lr_scale as f32, own.weight_decay as f32]).collect(),
             averages: false,

@@ -15,7 +15,7 @@ use crate::nn::{DeviceTrainable, DeviceTraining, Drops, Graph, Images, LearntSta
 use crate::ops::Shape;
 use crate::ops::cuda::Element;
 use crate::ops::training::{self, Control, LossRule, TargetKind, TargetValues, UpdateRules};
-use crate::optim::{Clip, Ema, GradScaler, Groups};
+use crate::optim::{Ema, GradScaler, Groups};
 
 /// A device's executor.
 pub struct CudaExecutor {
@@ -55,11 +55,6 @@ fn image(settings: &TrainSettings) -> Shape {
 fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(DeviceTraining, Option<GradScaler>)> {
     let (model, optimization) = (&settings.model, &settings.optimization);
     let Architecture { graph, logits, .. } = architecture;
-    let max_norm = match optimization.clip {
-        None => None,
-        Some(Clip::Norm(limit)) => Some(limit as f32),
-        Some(_) => bail!("--clip-mode value and agc are not done on CUDA; use --clip-mode norm, or --device cpu"),
-    };
     let element = element(settings.runtime.dtype);
     let scaler = (element == Element::F16).then(GradScaler::default);
     let groups = Groups::new(graph.parameters(), &model.frozen, &optimization.groups)?;
@@ -81,7 +76,7 @@ fn training(settings: &TrainSettings, architecture: Architecture) -> Result<(Dev
         norms: model.norms,
         rules: UpdateRules {
             stepper: optimization.optimizer.stepper()?,
-            max_norm,
+            clip: optimization.clip.map(|clip| clip.on_device(&groups)),
             scaling: scaler.as_ref().map(GradScaler::rules),
             groups: groups.members().iter().map(|own| [own.lr_scale as f32, own.weight_decay as f32]).collect(),
             averages: settings.ema.is_some(),

@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod batch_norm;
 pub mod blur_pool;
+pub mod clip;
 #[cfg(feature = "cuda")]
 mod clock;
 mod columns;

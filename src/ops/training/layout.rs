@@ -13,6 +13,8 @@ pub struct FlatLayout {
     pub places: Vec<Place>,
     /// Those that are stepped, in the order of their places.
     pub stepped: Vec<usize>,
+    /// Of each parameter, by its number, the elements of an output unit; all of them where it is one as a whole.
+    pub units: Vec<usize>,
     /// Elements up to the end of the stepped parameters.
     pub stepped_len: usize,
     /// Elements up to the end of all that have a gradient.
@@ -43,7 +45,7 @@ impl FlatLayout {
         let trained = |at: &usize| stepped.contains(at) || frozen.contains(at);
         (0..lens.len()).filter(|at| !trained(at)).for_each(|at| take(at, &mut end));
         let places = places.into_iter().flatten().collect();
-        Ok(Self { places, stepped, stepped_len, gradient_len, len: end })
+        Ok(Self { places, stepped, units: lens.to_vec(), stepped_len, gradient_len, len: end })
     }
 
     /// Elements of running statistics, which come last.

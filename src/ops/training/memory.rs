@@ -44,6 +44,8 @@ pub struct UpdateMemory {
     pub table: Region,
     /// For sums of squares.
     pub squares: Region,
+    /// Two i32 for each unit that is clipped apart from others; empty where none is.
+    pub units: Region,
     /// What LAMB needs to know of each parameter; empty for others. See `update.rs`.
     pub segments: Option<Region>,
     pub spans: Option<Region>,

@@ -27,7 +27,7 @@ pub use memory::{TrainingMemory, UpdateMemory};
 pub use places::{AffinePlaces, Filter, FilterPart, GatePlaces, NormPlaces, Place};
 pub use step::{GateSizes, LossRule, SavedNorm, TrainingOp, TrainingStep};
 pub use trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup, trainer};
-pub use update::{LambRules, Stepper, UpdateRules, UpdateSizes};
+pub use update::{Clipping, LambRules, Stepper, UpdateRules, UpdateSizes};
 
 /// A variable of a schedule: what one step writes and others read. Steps that work in place write another variable into
 /// the same memory.

@@ -6,7 +6,7 @@ use super::{FlatLayout, TrainingMemory, UpdateMemory};
 use crate::ops::cuda::optimizer::{
     self, AdamRules, Gradients, LambMemory, Parameters, SEGMENT, StepRules, squares_len,
 };
-use crate::ops::cuda::{Launch, training};
+use crate::ops::cuda::{Launch, clip, training};
 
 /// How parameters are stepped; the room `optim` defines each.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +26,24 @@ pub struct LambRules {
     pub max_norm: f32,
 }
 
+/// How gradients are clipped; the room `optim` defines each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Clipping {
+    /// All together to at most this norm.
+    Norm(f32),
+    /// Each to at most this magnitude.
+    Value(f32),
+    /// Each output unit's to at most `factor` of its values' norm. `clipped` says for each stepped parameter how many
+    /// units it has; 0 where it is left alone.
+    Units { factor: f32, clipped: Vec<usize> },
+}
+
 /// What an update does.
 #[derive(Clone, Debug)]
 pub struct UpdateRules {
     pub stepper: Stepper,
-    /// Clipping and loss scaling. LAMB's own norm and Adam's shares are the stepper's.
-    pub max_norm: Option<f32>,
+    /// LAMB's own norm is the stepper's.
+    pub clip: Option<Clipping>,
     pub scaling: Option<optimizer::ScaleRules>,
     /// For each stepped parameter the factor on the learning rate and the weight decay.
     pub groups: Vec<[f32; 2]>,
@@ -49,6 +61,8 @@ pub struct UpdateSizes {
     /// For LAMB: first segment and segments of each stepped parameter, and each segment's parameter.
     pub spans: Vec<i32>,
     pub owners: Vec<i32>,
+    /// Of each unit that is clipped apart from others: its first element, and how many it has.
+    pub units: Vec<i32>,
 }
 
 impl Stepper {
@@ -89,7 +103,18 @@ impl UpdateRules {
         }
         let table = different.concat();
         let squares = squares_len(layout.stepped_len).max(2 * layout.stepped_len / SEGMENT) * size_of::<f64>();
-        Ok(UpdateSizes { groups, table, squares, spans, owners })
+        Ok(UpdateSizes { groups, table, squares, spans, owners, units: self.units(layout) })
+    }
+}
+
+impl UpdateRules {
+    fn units(&self, layout: &FlatLayout) -> Vec<i32> {
+        let Some(Clipping::Units { clipped, .. }) = &self.clip else { return Vec::new() };
+        let of_one = |(&parameter, &count): (&usize, &usize)| {
+            let (first, len) = (layout.places[parameter].start, layout.units[parameter]);
+            (0..count).flat_map(move |unit| [(first + unit * len) as i32, len as i32])
+        };
+        layout.stepped.iter().zip(clipped).flat_map(of_one).collect()
     }
 }
 
@@ -119,7 +144,7 @@ impl UpdateMemory {
             group_count: self.table.bytes() / 8,
         };
         let step = StepRules {
-            max_norm: rules.max_norm,
+            max_norm: if let Some(Clipping::Norm(limit)) = rules.clip { Some(limit) } else { None },
             lamb_norm: match rules.stepper {
                 Stepper::Lamb(LambRules { max_norm, .. }) => Some(max_norm),
                 _ => None,
@@ -127,10 +152,11 @@ impl UpdateMemory {
             betas: rules.stepper.betas(),
             scaling: rules.scaling,
         };
-        let mut launches = vec![
+        let mut launches = self.clip(layout, memory, rules)?;
+        launches.extend([
             optimizer::gradient_squares(*element, &parameters, state, &self.squares)?,
             optimizer::begin_step(squares_len(count), &self.squares, state, step)?,
-        ];
+        ]);
         let buffer = |at: usize| self.buffers.get(at).context("the optimiser's buffers are missing");
         match rules.stepper {
             Stepper::Sgd { momentum, nesterov } => {
@@ -163,5 +189,18 @@ impl UpdateMemory {
             launches.push(optimizer::ema(layout.len, average, values, state)?);
         }
         Ok(launches)
+    }
+
+    /// What clips gradients before their norm is known.
+    fn clip(&self, layout: &FlatLayout, memory: &TrainingMemory, rules: &UpdateRules) -> Result<Vec<Launch>> {
+        let (TrainingMemory { values, gradients, state, .. }, count) = (memory, layout.stepped_len);
+        Ok(match &rules.clip {
+            None | Some(Clipping::Norm(_)) => Vec::new(),
+            Some(Clipping::Value(most)) => vec![clip::clip_values(count, gradients, state, *most)?],
+            Some(Clipping::Units { factor, clipped }) => match clipped.iter().sum() {
+                0 => Vec::new(),
+                units => vec![clip::clip_units(count, [values, gradients], state, (&self.units, units), *factor)?],
+            },
+        })
     }
 }

@@ -183,7 +183,7 @@ mod tests {
             norms: NormChoice::Always(NormMode::Stored),
             rules: UpdateRules {
                 stepper: Stepper::Sgd { momentum: 0.0, nesterov: false },
-                max_norm: None,
+                clip: None,
                 scaling: None,
                 groups: Vec::new(),
                 averages: false,

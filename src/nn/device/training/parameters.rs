@@ -66,7 +66,8 @@ impl DeviceParameters {
             numbers.map(|(at, _)| at).filter(|&at| frozen[at] != wanted).collect::<Vec<usize>>()
         };
         let lens: Vec<usize> = forms.iter().map(Form::len).collect();
-        let layout = FlatLayout::new(&lens, trained(true), &trained(false))?;
+        let mut layout = FlatLayout::new(&lens, trained(true), &trained(false))?;
+        layout.units = forms.iter().zip(parameters).map(|(form, own)| form.unit(&own.shape)).collect();
         Ok(Self { forms, layout })
     }
 
@@ -119,6 +120,16 @@ impl Form {
         match self {
             Self::Filter(spec) => spec.padded().weight_shape().iter().product(),
             Self::Matrix { on_device, .. } => on_device.iter().product(),
+        }
+    }
+
+    /// Values on the device of an output unit of a parameter that has this shape in checkpoints.
+    fn unit(&self, shape: &[usize]) -> usize {
+        match (self, shape) {
+            (Self::Filter(spec), _) => spec.padded().weight_shape()[1..].iter().product(),
+            // A part of a joined weight, as checkpoints hold it.
+            (Self::Matrix { own: [1, columns], .. }, [outputs, _, ..]) => columns / (*outputs).max(1),
+            (Self::Matrix { on_device: [_, columns], .. }, _) => *columns,
         }
     }
 
@@ -186,6 +197,26 @@ mod tests {
         assert_eq!(padding, flat.len() - own.iter().map(Vec::len).sum::<usize>());
         for (number, own) in own.iter().enumerate() {
             assert_eq!(&parameters.unpack(number, &flat), own, "{}", graph.parameters()[number].name);
+        }
+    }
+
+    #[test]
+    fn an_output_units_values_lie_together() {
+        let graph = graph();
+        let parameters = DeviceParameters::new(&graph, &vec![false; graph.parameters().len()]).unwrap();
+        for (number, own) in graph.parameters().iter().enumerate() {
+            let units = if own.shape.len() > 1 { own.shape[0] } else { 1 };
+            let len = own.shape.iter().product::<usize>();
+            // Each value is its unit's number.
+            let values: Vec<f32> = (0..len).map(|at| (at / (len / units)) as f32 + 1.0).collect();
+            let mut flat = vec![0.0; parameters.layout.len];
+            parameters.pack_one(number, &values, &mut flat);
+            let (first, wide) = (parameters.place(number).start, parameters.layout.units[number]);
+            for unit in 0..units {
+                let held: Vec<f32> =
+                    flat[first + unit * wide..][..wide].iter().copied().filter(|x| *x != 0.0).collect();
+                assert_eq!(held, vec![unit as f32 + 1.0; len / units], "unit {unit} of {}", own.name);
+            }
         }
     }
 

@@ -60,6 +60,7 @@ impl GpuTrainer {
             floats(&sizes.table),
             ints(&sizes.owners),
             ints(&sizes.spans),
+            ints(&sizes.units),
         ];
         let empty = [
             layout.len * word,
@@ -83,9 +84,24 @@ impl GpuTrainer {
         for bytes in empty {
             regions.push(arena.take(bytes)?);
         }
-        let taken = <[Region; 14]>::try_from(regions).map_err(|_| anyhow!("not all memory was taken"))?;
-        let [mean, std, zeros, groups, table, owners, spans, values, copies, gradients, state, running, squares, norms] =
-            taken;
+        let taken = <[Region; 15]>::try_from(regions).map_err(|_| anyhow!("not all memory was taken"))?;
+        let [
+            mean,
+            std,
+            zeros,
+            groups,
+            table,
+            owners,
+            spans,
+            units,
+            values,
+            copies,
+            gradients,
+            state,
+            running,
+            squares,
+            norms,
+        ] = taken;
         let buffers = rules.stepper.buffers().iter().map(|_| arena.take(layout.stepped_len * word));
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
         let average = if rules.averages { Some(arena.take(layout.len * word)?) } else { None };
@@ -108,6 +124,7 @@ impl GpuTrainer {
             groups,
             table,
             squares,
+            units,
             segments: Some(owners),
             spans: Some(spans),
             norms: Some(norms),
