@@ -50,7 +50,7 @@ pub fn photographs(count: usize) -> TempDir {
 }
 
 /// The shipped digits as JPEGs.
-fn digits() -> TempDir {
+pub fn digits() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = open(Path::new("samples/digits-val.tar"), None).unwrap();
     let (mut reader, mut picture) = (Reader::default(), Rgb::default());

@@ -106,7 +106,7 @@ int nvjpegDecodeBatched(Handle *handle, State *state, const unsigned char *const
                         Image *images, void *stream) {
     if (state->handle != handle || !state->batch) return INVALID_PARAMETER;
     /* What a batch keeps on the host is read until its last picture is there. */
-    if (state->under_way) return EXECUTION_FAILED;
+    if (__atomic_load_n(&state->under_way, __ATOMIC_SEQ_CST)) return EXECUTION_FAILED;
     int batch = state->batch, status;
     for (int at = 0; at < batch; at++) {
         /* As nvJPEG does: the whole batch is lost, and must be begun anew. */

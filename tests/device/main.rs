@@ -83,7 +83,7 @@ fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
             "a_tresnets_step",
             "updates_are_the_cpus",
             "infer_counts_what",
-            "squares::",
+            "batches_that_are_submitted",
         ];
         ["early", "copies", "7"].iter().for_each(|order| stand_in::run_tests(&words, &[("STAND_IN_ORDER", order)]));
     }

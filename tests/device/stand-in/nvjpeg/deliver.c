@@ -87,7 +87,8 @@ static void run(void *data) {
 
 static void drop(void *data) {
     Task *task = data;
-    --*task->under_way;
+    /* Any thread that waits for a stream runs its work. */
+    __atomic_fetch_sub(task->under_way, 1, __ATOMIC_SEQ_CST);
     free(task);
 }
 
@@ -102,6 +103,6 @@ int deliver(void *stream, const unsigned char *bytes, size_t length, const Image
         (int (*)(void *, void (*)(void *), void *, void (*)(void *)))driver("stand_in_submit");
     Task *task = malloc(sizeof(Task));
     *task = (Task){bytes, length, fnv1a64(bytes, length), *image, under_way};
-    ++*under_way;
+    __atomic_fetch_add(under_way, 1, __ATOMIC_SEQ_CST);
     return submit(stream, run, task, drop) ? EXECUTION_FAILED : SUCCESS;
 }
