@@ -41,8 +41,10 @@ pub struct Evaluation {
     pub done: usize,
     /// Wall time of it all.
     pub elapsed: Duration,
-    /// Wall time of the network.
+    /// Wall time of the network: its device's where that says more than its caller's.
     pub computing: Duration,
+    /// Time spent waiting for images that a device was still at.
+    pub waited: Duration,
     /// What the network, or the device that it runs on, failed with: the run ended there, and the counts are of what came
     /// before.
     pub failure: Option<anyhow::Error>,
@@ -79,16 +81,37 @@ pub fn evaluate(
             break;
         }
     }
+    // A device computes beside the loading; its caller's time also knows what is done for it here.
+    run.computing = run.computing.max(judge.computed().unwrap_or_default());
     run.elapsed = started.elapsed();
     Ok(run)
 }
 
 impl Evaluation {
     fn submit(&mut self, judge: &mut dyn Judge, batch: &Batch) -> Result<()> {
+        if judge.computed().is_none() {
+            // It computes at once, and needs them here.
+            self.wait(batch)?;
+        }
         let computing = Instant::now();
         let submitted = if batch.size == 0 { Ok(()) } else { judge.submit(batch) };
         self.computing += computing.elapsed();
         submitted
+    }
+
+    fn collect(&mut self, judge: &mut dyn Judge, batch: &Batch) -> Result<Vec<Verdict>> {
+        let computing = Instant::now();
+        let verdicts = if batch.size == 0 { Ok(Vec::new()) } else { judge.collect() };
+        self.computing += computing.elapsed();
+        verdicts
+    }
+
+    /// Waits for a batch's images, without which no answer comes anyway, so that this is not taken for computing.
+    fn wait(&mut self, batch: &Batch) -> Result<()> {
+        let waiting = Instant::now();
+        let there = batch.wait();
+        self.waited += waiting.elapsed();
+        there
     }
 
     /// Counts a batch that was submitted.
@@ -98,10 +121,7 @@ impl Evaluation {
         batch: &Batch,
         observe: &mut impl FnMut(&Outcome<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
-        let computing = Instant::now();
-        let verdicts = if batch.size == 0 { Ok(Vec::new()) } else { judge.collect() };
-        self.computing += computing.elapsed();
-        let verdicts = match verdicts {
+        let verdicts = match self.wait(batch).and_then(|()| self.collect(judge, batch)) {
             Ok(verdicts) => verdicts,
             Err(error) => {
                 self.failure = Some(error);

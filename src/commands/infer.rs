@@ -220,7 +220,7 @@ struct Finished<'a> {
 impl Finished<'_> {
     fn timing(&self) -> Timing {
         let Self { settings, run, loading, .. } = self;
-        let (busy, waited) = (loading.busy, loading.waited);
+        let (busy, waited) = (loading.busy, loading.waited + run.waited);
         let timing = Timing::new(run.counts.images, run.elapsed, run.computing, busy, waited, settings.workers);
         match settings.decode {
             None => timing,

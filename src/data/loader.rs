@@ -4,18 +4,20 @@
 //! image's position gives it. At most a few batches are under way at once, which bounds the memory, and what a batch
 //! holds does not depend on how many threads there are.
 
+mod batch;
 mod device;
 mod order;
 mod queue;
 mod worker;
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use self::batch::Pool;
+pub use self::batch::{Batch, Squares as BatchSquares};
 use self::device::Stage;
 pub use self::order::{Options, Order};
 use self::queue::{Loaded, Queue};
@@ -24,27 +26,6 @@ use super::source::Source;
 use crate::augment::Transform;
 use crate::augment::evaluation::{Evaluation, OnDevice};
 use crate::ops::squares::Squares;
-
-/// Images that follow each other in the order of the pass.
-#[derive(Debug)]
-pub struct Batch {
-    /// `[size, copies, side, side, 3]`; the buffer goes back to the loader when the batch is dropped.
-    pub pixels: Vec<u8>,
-    /// Images in it: the batch size, less at the end of the pass and by those that cannot be read. Zero only when
-    /// none of a whole batch can.
-    pub size: usize,
-    /// The stretch of the order that it stands for, unreadable images included.
-    pub covers: Range<usize>,
-    /// Position of each image in the order, which is what its randomness follows from.
-    pub positions: Vec<usize>,
-    /// Number of each image in the data set.
-    pub indices: Vec<usize>,
-    /// Class of each image.
-    pub labels: Vec<usize>,
-    /// Images of this stretch that cannot be read. No other image takes their place.
-    pub skipped: Vec<Skipped>,
-    home: Arc<Pool>,
-}
 
 /// Where the time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,12 +41,9 @@ pub struct Statistics {
     pub workers: usize,
     /// Of the images, those that a device decoded.
     pub on_device: usize,
-    /// Time that the caller of `next` spent on the device's part, which is within `waited`.
+    /// How long the device's part took, which goes on beside the threads and the caller.
     pub device: Duration,
 }
-
-/// Buffers that wait to be used again.
-type Pool = Mutex<Vec<Vec<u8>>>;
 
 /// An iterator over the batches of a pass. Dropping it early stops the threads after the image at hand.
 #[derive(Debug)]
@@ -125,9 +103,9 @@ impl Loader {
     ///
     /// As for [`Loader::new`].
     pub fn on_device(source: Arc<Source>, transform: Evaluation, squares: Squares, options: Options) -> Result<Self> {
-        let stage = Stage::new(transform, squares);
+        let batch_size = options.batch_size;
         let mut loader = Self::new(source, OnDevice(transform), options)?;
-        loader.stage = Some(stage);
+        loader.stage = Some(Stage::new(transform, squares, batch_size * loader.queue.image_bytes()));
         Ok(loader)
     }
 
@@ -143,7 +121,8 @@ impl Loader {
 
     /// Where the time went so far.
     pub fn statistics(&self) -> Statistics {
-        Statistics { busy: self.queue.busy(), ..self.statistics }
+        let device = self.stage.as_ref().map(Stage::took).unwrap_or_default();
+        Statistics { busy: self.queue.busy(), device, ..self.statistics }
     }
 }
 
@@ -153,15 +132,13 @@ impl Iterator for Loader {
     fn next(&mut self) -> Option<Batch> {
         let asked = Instant::now();
         let mut finished = self.queue.take()?;
-        if let Some(stage) = &mut self.stage {
-            let begun = Instant::now();
-            self.statistics.on_device += stage.run(&mut finished, self.queue.image_bytes());
-            self.statistics.device += begun.elapsed();
-        }
+        let bytes = self.queue.image_bytes();
+        let squares = self.stage.as_mut().and_then(|stage| stage.run(&mut finished, bytes));
         self.statistics.waited += asked.elapsed();
         self.statistics.elapsed = self.started.elapsed();
         let mut batch = Batch {
             pixels: finished.pixels,
+            squares: None,
             size: 0,
             covers: finished.first..finished.first + finished.outcomes.len(),
             positions: Vec::with_capacity(finished.outcomes.len()),
@@ -170,30 +147,37 @@ impl Iterator for Loader {
             skipped: Vec::new(),
             home: self.pool.clone(),
         };
-        let bytes = self.queue.image_bytes();
+        let mut places = Vec::with_capacity(finished.outcomes.len());
         for (place, outcome) in finished.outcomes.into_iter().enumerate() {
             let position = finished.first + place;
             let index = self.order.sample(position);
             let sample = &self.source.samples()[index];
-            let reason = match outcome {
-                Ok(Loaded::Pixels) => None,
-                Ok(Loaded::Encoded(_)) => Some("no device has decoded it".to_owned()),
-                Err(reason) => Some(reason),
+            let square = match outcome {
+                Ok(Loaded::Pixels) => Ok(None),
+                Ok(Loaded::Square) => Ok(Some(place)),
+                Ok(Loaded::Encoded(_)) => Err("no device has decoded it".to_owned()),
+                Err(reason) => Err(reason),
             };
-            if let Some(reason) = reason {
-                batch.skipped.push(Skipped { path: sample.path.display().to_string(), reason });
-                continue;
-            }
-            // Close the gap that an unreadable image left.
-            if place != batch.size {
+            let square = match square {
+                Ok(square) => square,
+                Err(reason) => {
+                    batch.skipped.push(Skipped { path: sample.path.display().to_string(), reason });
+                    continue;
+                }
+            };
+            // Close the gap that an unreadable image left; a square stays where it is.
+            if place != batch.size && square.is_none() {
                 batch.pixels.copy_within(place * bytes..(place + 1) * bytes, batch.size * bytes);
             }
+            places.push(square);
             batch.positions.push(position);
             batch.indices.push(index);
             batch.labels.push(sample.label);
             batch.size += 1;
         }
         batch.pixels.truncate(batch.size * bytes);
+        self.statistics.on_device += places.iter().flatten().count();
+        batch.squares = squares.map(|batch| BatchSquares { batch, places });
         self.statistics.images += batch.size;
         Some(batch)
     }
@@ -206,13 +190,6 @@ impl Drop for Loader {
             // A thread cannot panic: its work is caught, image by image.
             let _ = thread.join();
         }
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        let pixels = std::mem::take(&mut self.pixels);
-        queue::locked(&self.home).push(pixels);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who judges batches: a network as a function of images, or a model, which on a GPU answers while the next batch travels.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -25,6 +26,11 @@ pub trait Judge {
 
     /// Batches that should be on their way at a time.
     fn depth(&self) -> usize;
+
+    /// Time that a device computed for what was collected, where it says so: beside what its caller does.
+    fn computed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How images reach the network, and what is wanted of them.
@@ -61,9 +67,10 @@ impl<F: Fn(&Tensor) -> Result<Tensor>> Forward<F> {
             ensure!(logits.len() == batch.size, "the network gave {} rows for {} images", logits.len(), batch.size);
             Ok(logits)
         };
-        let mut logits = forward(&batch.pixels)?;
+        let pixels = batch.host_pixels()?;
+        let mut logits = forward(&pixels)?;
         if self.options.mirror {
-            let mirrored = forward(&mirror(&batch.pixels, self.options.side))?;
+            let mirrored = forward(&mirror(&pixels, self.options.side))?;
             for (own, other) in logits.iter_mut().flatten().zip(mirrored.into_iter().flatten()) {
                 *own = 0.5 * (*own + other);
             }
@@ -108,8 +115,7 @@ impl<'a> ModelJudge<'a> {
 impl Judge for ModelJudge<'_> {
     fn submit(&mut self, batch: &Batch) -> Result<()> {
         let Options { side, kept, .. } = self.options;
-        let pixels = &batch.pixels[..batch.size * side * side * CHANNELS];
-        self.model.submit(pixels, [side, side], &batch.labels, kept)
+        self.model.submit(batch.images()?, [side, side], &batch.labels, kept)
     }
 
     fn collect(&mut self) -> Result<Vec<Verdict>> {
@@ -118,6 +124,10 @@ impl Judge for ModelJudge<'_> {
 
     fn depth(&self) -> usize {
         2
+    }
+
+    fn computed(&self) -> Option<Duration> {
+        self.model.computed()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A network with weights, ready for images.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
@@ -7,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::{Request, Variant};
 use crate::metrics::Verdict;
 use crate::nn::{CudaPlace, DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
+use crate::ops::squares::Pixels;
 use crate::ops::{Isa, Shape};
 
 /// What a network runs on.
@@ -114,14 +117,20 @@ impl Model {
         matches!(self.execution, Execution::Device(_))
     }
 
-    /// Starts on images as bytes, `[labels.len(), height, width, channels]`, of which the `kept` best classes are wanted, and
+    /// Starts on images as bytes, `[labels.len(), height, width, channels]`, here or on the device, of which the `kept` best classes are wanted, and
     /// returns while they are computed.
     ///
     /// # Errors
     /// On the CPU, and what the device says.
-    pub fn submit(&self, pixels: &[u8], [height, width]: [usize; 2], labels: &[usize], kept: usize) -> Result<()> {
+    pub fn submit<'a>(
+        &self,
+        pixels: impl Into<Pixels<'a>>,
+        [height, width]: [usize; 2],
+        labels: &[usize],
+        kept: usize,
+    ) -> Result<()> {
         let shape = Shape::new(labels.len(), height, width, self.in_chans());
-        self.device()?.submit(pixels, shape, self.logits, labels, kept)
+        self.device()?.submit(pixels.into(), shape, self.logits, labels, kept)
     }
 
     /// What the network answers for the earliest images that were submitted and not collected.
@@ -130,6 +139,11 @@ impl Model {
     /// On the CPU, and what the device says.
     pub fn collect(&self) -> Result<Vec<Verdict>> {
         self.device()?.collect()
+    }
+
+    /// Time that a device took for what was collected; none on the CPU.
+    pub fn computed(&self) -> Option<Duration> {
+        self.device().ok().map(DeviceNetwork::computed)
     }
 
     fn device(&self) -> Result<&DeviceNetwork> {

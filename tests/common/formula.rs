@@ -23,7 +23,7 @@ pub fn value(name: &str, shape: &[usize]) -> Vec<f32> {
 
 /// Images `[batch, side, side, channels]`: noise over 4x4 cells over a tone that alternates between images.
 pub fn pixels(batch: usize, side: usize, channels: usize) -> Vec<u8> {
-    let byte = |name, at: usize| (splitmix64(fnv1a64(name).wrapping_add(at as u64)) >> 56) as usize;
+    let byte = |name: &str, at: usize| (splitmix64(fnv1a64(name).wrapping_add(at as u64)) >> 56) as usize;
     let mut pixels = Vec::with_capacity(batch * side * side * channels);
     for b in 0..batch {
         for (y, x) in (0..side * side).map(|at| (at / side, at % side)) {

@@ -41,7 +41,7 @@ pub fn compile(file: &str, text: &str) -> PathBuf {
         ["kernel.cuh", "columns.cuh", "product.cuh", "state.cuh", "each_element.cu"].map(|name| includes[1].join(name));
     let shim = ["shim.hpp", "run.cpp"].map(|name| includes[2].join(name));
     let texts = shared.iter().chain(&shim).map(|path| std::fs::read_to_string(path).unwrap());
-    let hash = fnv1a64(&texts.chain([text.to_owned()]).collect::<String>());
+    let hash = fnv1a64(texts.chain([text.to_owned()]).collect::<String>());
     let stem = file.trim_end_matches(".cu").replace('/', "-");
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}-{hash:016x}.so"));
     if out.exists() {

@@ -23,7 +23,7 @@ use crate::random::splitmix64;
 const BATCH: usize = 64;
 const QUALITY: i32 = 90;
 
-fn write_jpeg(path: &Path, picture: &Rgb, sampling: Subsamp) {
+pub fn write_jpeg(path: &Path, picture: &Rgb, sampling: Subsamp) {
     let Rgb { width, height, ref pixels } = *picture;
     let image = Image { pixels: &pixels[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +50,7 @@ pub fn photographs(count: usize) -> TempDir {
 }
 
 /// The shipped digits as JPEGs.
-fn digits() -> TempDir {
+pub fn digits() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = open(Path::new("samples/digits-val.tar"), None).unwrap();
     let (mut reader, mut picture) = (Reader::default(), Rgb::default());
@@ -65,7 +65,7 @@ fn digits() -> TempDir {
 /// All squares, and images a second.
 fn load(loader: Loader) -> (Vec<u8>, f64) {
     let begun = Instant::now();
-    let pixels: Vec<u8> = loader.flat_map(|mut batch| std::mem::take(&mut batch.pixels)).collect();
+    let pixels: Vec<u8> = loader.flat_map(|batch| batch.host_pixels().unwrap().into_owned()).collect();
     (pixels, begun.elapsed().as_secs_f64())
 }
 

@@ -6,7 +6,8 @@ use std::fs;
 use tresnet::ops::nvjpeg::{Decoder, Library};
 use tresnet::runtime::libraries::Surroundings;
 
-use crate::stand_in::{Behaviour, Processor, StandIn, build};
+use crate::behaviour::{Behaviour, build};
+use crate::stand_in::{Processor, StandIn};
 
 fn refusal(surroundings: &Surroundings) -> String {
     let error = format!("{:#}", Library::find(surroundings).err().unwrap());

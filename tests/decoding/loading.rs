@@ -10,12 +10,13 @@ use tresnet::data::loader::{Batch, Loader, Options, Statistics};
 use tresnet::data::source::{Source, open};
 use tresnet::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 
+use crate::behaviour::{self, BAD_JPEG, Behaviour, decode_exactly, file};
 use crate::fixtures;
 use crate::plain::PLAIN;
-use crate::stand_in::{self, BAD_JPEG, Behaviour, EXECUTION_FAILED, StandIn, decode_exactly, file};
+use crate::stand_in::StandIn;
 
 /// Every picture that the tests have, and three that cannot be read.
-fn data_set() -> TempDir {
+pub fn data_set() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     let class = root.path().join("a");
     fs::create_dir(&class).unwrap();
@@ -41,9 +42,9 @@ fn transform(resize_mode: ResizeMode, interpolation: Interpolation) -> Evaluatio
 /// What a batch is told apart by.
 type Seen = (Vec<u8>, Vec<usize>, Vec<usize>, Vec<(String, String)>);
 
-fn seen(mut batch: Batch) -> Seen {
+fn seen(batch: Batch) -> Seen {
     let skipped = batch.skipped.iter().map(|skipped| (skipped.path.clone(), skipped.reason.clone())).collect();
-    (std::mem::take(&mut batch.pixels), batch.indices.clone(), batch.positions.clone(), skipped)
+    (batch.host_pixels().unwrap().into_owned(), batch.indices.clone(), batch.positions.clone(), skipped)
 }
 
 fn drain(mut loader: Loader) -> (Vec<Seen>, Statistics) {
@@ -67,7 +68,7 @@ fn compare(stand_in: &StandIn, source: &Arc<Source>, transform: Evaluation) -> u
     statistics.on_device
 }
 
-fn opened(root: &TempDir) -> Arc<Source> {
+pub fn opened(root: &TempDir) -> Arc<Source> {
     Arc::new(open(root.path(), None).unwrap())
 }
 
@@ -86,7 +87,7 @@ fn with_an_exact_decoder_a_device_loads_what_the_processor_loads() {
     }
 }
 
-fn usual() -> Evaluation {
+pub fn usual() -> Evaluation {
     transform(ResizeMode::Crop, Interpolation::Bilinear)
 }
 
@@ -116,6 +117,9 @@ fn a_file_that_spoils_its_batch_costs_the_device_only_itself() {
     assert_eq!(batches + stand_in.count("alone"), PLAIN.len() - 1);
 }
 
+/// `nvjpegStatus_t`
+const EXECUTION_FAILED: c_int = 6;
+
 extern "C" fn fail(_: *const u8, _: usize, _: *mut u8, _: usize) -> c_int {
     EXECUTION_FAILED
 }
@@ -128,7 +132,7 @@ fn a_device_that_fails_leaves_the_rest_to_the_processor() {
 }
 
 extern "C" fn one_wider(bytes: *const u8, length: usize, width: *mut c_int, height: *mut c_int) -> c_int {
-    let status = stand_in::size(bytes, length, width, height);
+    let status = behaviour::size(bytes, length, width, height);
     if is(file(bytes, length), "tiny.jpg") {
         // SAFETY: the stand-in's caller gives at least one int.
         unsafe { *width += 1 };

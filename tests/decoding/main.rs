@@ -1,6 +1,7 @@
 //! `--decode gpu` without a GPU: the loader's device part whole, with kernels compiled for the host and a library that
 //! stands in for nvJPEG. That decodes exactly, so that what comes out must be what the processor loads.
 
+mod behaviour;
 mod deviation;
 #[path = "../kernels/host.rs"]
 mod host;
@@ -9,6 +10,7 @@ mod kernel_files;
 mod library;
 mod loading;
 mod measuring;
+mod placing;
 mod plain;
 #[path = "../common/random.rs"]
 mod random;

@@ -4,8 +4,9 @@ use std::ffi::c_int;
 
 use serde_json::Value;
 
+use crate::behaviour::{Behaviour, Decode, SUCCESS, decode_exactly, size};
 use crate::deviation::{digits_model, measure, photographs};
-use crate::stand_in::{Behaviour, Decode, SUCCESS, StandIn, decode_exactly, size};
+use crate::stand_in::StandIn;
 
 fn measured(decode: Decode) -> Value {
     let stand_in = StandIn::new(Behaviour { decode, ..Behaviour::default() });

@@ -1,13 +1,10 @@
 /* Stands in for nvJPEG in the tests: its functions, checked for being called as its header says, over decoders that the
  * test brings. */
+#include "stand-in.h"
+
 #include <stdlib.h>
 
-enum { SUCCESS = 0, INVALID_PARAMETER = 2, ARCH_MISMATCH = 7, RGB_INTERLEAVED = 5, HARDWARE = 3 };
-
-typedef struct {
-    unsigned char *channel[4];
-    size_t pitch[4];
-} Image;
+enum { RGB_INTERLEAVED = 5, HARDWARE = 3 };
 
 typedef struct {
     int backend;
@@ -16,6 +13,8 @@ typedef struct {
 typedef struct {
     Handle *handle;
     int batch;
+    /* Pictures that are to come in the order of a stream. */
+    int under_way;
 } State;
 
 typedef struct {
@@ -23,13 +22,7 @@ typedef struct {
     size_t length;
 } Parser;
 
-/* The test's. */
-struct {
-    int (*size)(const unsigned char *bytes, size_t length, int *width, int *height);
-    int (*is_for_hardware)(const unsigned char *bytes, size_t length);
-    int (*decode)(const unsigned char *bytes, size_t length, unsigned char *out, size_t pitch);
-    int has_hardware;
-} stand_in;
+struct Behaviour stand_in;
 
 /* What was done: files in batches by each backend, files one by one, and parts that are still alive. */
 int by_hardware, by_cores, alone, alive;
@@ -96,21 +89,29 @@ int nvjpegDecodeBatchedInitialize(Handle *handle, State *state, int batch, int t
     return SUCCESS;
 }
 
-static int decode_one(const unsigned char *bytes, size_t length, const Image *image) {
+/* Without streams it is there at once. */
+__attribute__((weak)) int deliver(void *stream, const unsigned char *bytes, size_t length, const Image *image,
+                                  int *under_way) {
+    return stand_in.decode(bytes, length, image->channel[0], image->pitch[0]);
+}
+
+static int decode_one(State *state, const unsigned char *bytes, size_t length, const Image *image, void *stream) {
     int width, height, status = stand_in.size(bytes, length, &width, &height);
     if (status) return status;
     if (!image->channel[0] || image->channel[1] || image->pitch[0] != (size_t)width * 3) return INVALID_PARAMETER;
-    return stand_in.decode(bytes, length, image->channel[0], image->pitch[0]);
+    return deliver(stream, bytes, length, image, &state->under_way);
 }
 
 int nvjpegDecodeBatched(Handle *handle, State *state, const unsigned char *const *files, const size_t *lengths,
                         Image *images, void *stream) {
     if (state->handle != handle || !state->batch) return INVALID_PARAMETER;
+    /* What a batch keeps on the host is read until its last picture is there. */
+    if (__atomic_load_n(&state->under_way, __ATOMIC_SEQ_CST)) return EXECUTION_FAILED;
     int batch = state->batch, status;
     for (int at = 0; at < batch; at++) {
         /* As nvJPEG does: the whole batch is lost, and must be begun anew. */
         state->batch = 0;
-        if ((status = decode_one(files[at], lengths[at], &images[at]))) return status;
+        if ((status = decode_one(state, files[at], lengths[at], &images[at], stream))) return status;
     }
     state->batch = batch;
     *(handle->backend == HARDWARE ? &by_hardware : &by_cores) += batch;
@@ -120,7 +121,7 @@ int nvjpegDecodeBatched(Handle *handle, State *state, const unsigned char *const
 int nvjpegDecode(Handle *handle, State *state, const unsigned char *bytes, size_t length, int format, Image *image,
                  void *stream) {
     if (handle->backend == HARDWARE || state->handle != handle || format != RGB_INTERLEAVED) return INVALID_PARAMETER;
-    int status = decode_one(bytes, length, image);
+    int status = decode_one(state, bytes, length, image, stream);
     alone += status == SUCCESS;
     return status;
 }

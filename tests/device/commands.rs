@@ -10,10 +10,10 @@ use crate::place;
 use crate::stand_in::on_stand_in;
 
 /// How a run ended.
-struct Finished {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Finished {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Finished {
@@ -31,7 +31,7 @@ fn program() -> PathBuf {
 }
 
 /// Runs it on the GPU; on the stand-in with these settings.
-fn tresnet(line: &str, settings: &[(&str, &str)]) -> Finished {
+pub fn tresnet(line: &str, settings: &[(&str, &str)]) -> Finished {
     let on_gpu = std::env::var_os("STAND_IN").is_none();
     let mut command = if on_gpu { Command::new(program()) } else { on_stand_in(&program(), settings) };
     let output = command.args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap();
@@ -40,7 +40,7 @@ fn tresnet(line: &str, settings: &[(&str, &str)]) -> Finished {
 }
 
 /// What only the stand-in can be told to do.
-fn on_stand_in_alone() -> bool {
+pub fn on_stand_in_alone() -> bool {
     place::is_there() && std::env::var_os("STAND_IN").is_some()
 }
 

@@ -8,6 +8,8 @@ mod checks;
 
 #[path = "../kernels/batch_norm.rs"]
 mod batch_norm;
+#[path = "../decoding/behaviour.rs"]
+mod behaviour;
 mod commands;
 #[path = "../kernels/compare.rs"]
 mod compare;
@@ -41,6 +43,7 @@ mod place;
 mod random;
 #[path = "../kernels/resize.rs"]
 mod resize;
+mod squares;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
 mod stand_in;
@@ -74,8 +77,14 @@ fn without_a_gpu_every_other_test_here_holds_on_a_stand_in() {
 #[test]
 fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
     if !place::is_there() {
-        let words =
-            ["batches_arrive", "verdicts_from_a_gpu", "a_tresnets_step", "updates_are_the_cpus", "infer_counts_what"];
+        let words = [
+            "batches_arrive",
+            "verdicts_from_a_gpu",
+            "a_tresnets_step",
+            "updates_are_the_cpus",
+            "infer_counts_what",
+            "batches_that_are_submitted",
+        ];
         ["early", "copies", "7"].iter().for_each(|order| stand_in::run_tests(&words, &[("STAND_IN_ORDER", order)]));
     }
 }

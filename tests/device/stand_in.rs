@@ -1,5 +1,5 @@
-//! A stand-in for the GPU, for machines that have none: `stand-in/` holds a CUDA driver and a cuDNN that compute on the
-//! processor. So all of the program's code for a GPU runs, down to what NVIDIA's libraries are called with.
+//! A stand-in for the GPU, for machines that have none: `stand-in/` holds a CUDA driver, a cuDNN and an nvJPEG that compute
+//! on the processor. So all of the program's code for a GPU runs, down to what NVIDIA's libraries are called with.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::behaviour;
 use crate::kernel_files::{compile, kernel_files};
 use crate::random::fnv1a64;
 
@@ -31,11 +32,13 @@ const FLAGS: [&str; 10] = [
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let [driver, cudnn] = ["", "cudnn"].map(sources);
+        let [driver, cudnn, own] = ["stand-in", "stand-in/cudnn", "stand-in/nvjpeg"].map(sources);
+        let nvjpeg: Vec<PathBuf> = sources("../decoding").into_iter().filter(|path| !is(path, "rs")).collect();
         let kernels: Vec<PathBuf> = kernel_files().iter().map(|(file, text)| compile(file, text)).collect();
-        let texts = driver.iter().chain(&cudnn).map(|path| fs::read_to_string(path).unwrap());
+        let texts =
+            [&driver, &cudnn, &own, &nvjpeg].into_iter().flatten().map(|path| fs::read_to_string(path).unwrap());
         let names = kernels.iter().map(|path| path.display().to_string());
-        let hash = fnv1a64(&texts.chain(names).collect::<String>());
+        let hash = fnv1a64(texts.chain(names).collect::<String>());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stand-in-{hash:016x}"));
         if folder.exists() {
             return folder;
@@ -48,6 +51,9 @@ fn folder() -> &'static Path {
         }
         link(&unfinished.join("libcuda.so.1"), &driver);
         link(&unfinished.join("libcudnn.so.9"), &cudnn);
+        let header = format!("-I{}", nvjpeg[0].parent().unwrap().display());
+        let own: Vec<&str> = own.iter().map(|path| path.to_str().unwrap()).collect();
+        behaviour::build(&unfinished, 13, &[&[&*header], &*own].concat());
         EMPTY.iter().for_each(|name| link(&unfinished.join(name), &[]));
         if let Err(error) = fs::rename(&unfinished, &folder) {
             assert!(folder.exists(), "{error}");
@@ -58,16 +64,20 @@ fn folder() -> &'static Path {
 
 /// Headers and sources.
 fn sources(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device/stand-in").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device").join(folder);
     let mut found: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.is_file());
     found.sort();
     found
 }
 
+fn is(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|own| own == ending)
+}
+
 fn link(library: &Path, files: &[PathBuf]) {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-    let sources = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "cpp"));
+    let sources = files.iter().filter(|path| is(path, "cpp"));
     let mut command = Command::new(compiler);
     command.args(FLAGS).arg(format!("-Wl,-soname,{}", library.file_name().unwrap().display()));
     // Without a source the linker wants to be told that there is nothing.
@@ -76,7 +86,7 @@ fn link(library: &Path, files: &[PathBuf]) {
 }
 
 /// A program on the stand-in, whose folder it finds in `STAND_IN`, and in which `settings` hold (see
-/// `stand-in/driver.hpp` and `stand-in/cudnn/library.cpp`).
+/// `stand-in/driver.hpp`, `stand-in/cudnn/library.cpp` and `stand-in/nvjpeg/deliver.c`).
 pub fn on_stand_in(program: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     let folder = std::env::var_os("STAND_IN").unwrap_or_else(|| folder().into());

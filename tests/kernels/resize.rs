@@ -29,7 +29,7 @@ const SIZES: [(usize, usize); 12] = [
 
 /// Noise in which extremes are frequent, so that the cubic filter overshoots.
 fn picture(width: usize, height: usize) -> Rgb {
-    let stream = fnv1a64(&format!("{width}x{height}"));
+    let stream = fnv1a64(format!("{width}x{height}"));
     let byte = |at: u64| match splitmix64(stream.wrapping_add(at)) {
         word if word >> 61 == 0 => 0,
         word if word >> 61 == 1 => 255,

@@ -1,8 +1,10 @@
 //! Files that threads have left encoded become squares: on the device, and where it does not take one, here.
 
 use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rayon::prelude::*;
 
 use super::queue::{Finished, Loaded};
@@ -10,7 +12,7 @@ use crate::augment::Rgb;
 use crate::augment::evaluation::Evaluation;
 use crate::augment::resize::Resizer;
 use crate::data::decode::Decoder;
-use crate::ops::squares::{Encoded, Squares};
+use crate::ops::squares::{Batch, Encoded, Files, Squares};
 
 /// A device's part of loading.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub struct Stage {
     transform: Evaluation,
     /// None after the device has failed.
     squares: Option<Squares>,
+    /// Time that whoever calls has spent here.
+    spent: Duration,
+    /// Time that a device took which has failed since.
+    took: Duration,
 }
 
 /// Room for decoding here.
@@ -29,62 +35,73 @@ struct Desk {
 }
 
 impl Stage {
-    pub fn new(transform: Evaluation, squares: Squares) -> Self {
-        Self { transform, squares: Some(squares) }
+    /// For batches of at most `batch_bytes`.
+    pub fn new(transform: Evaluation, mut squares: Squares, batch_bytes: usize) -> Self {
+        let reserved = squares.reserve(batch_bytes);
+        let mut stage = Self { transform, squares: Some(squares), spent: Duration::ZERO, took: Duration::ZERO };
+        if let Err(error) = reserved {
+            stage.give_up(&error);
+        }
+        stage
     }
 
-    /// Makes pixels of every image of the batch that is still encoded, or a reason why not. Returns how many of them the
-    /// device has decoded.
-    pub fn run(&mut self, finished: &mut Finished, image_bytes: usize) -> usize {
+    /// Has squares made of every image of the batch that is still encoded, on the device or here, or says why not. Those on
+    /// the device are there once whoever reads them has waited.
+    pub fn run(&mut self, finished: &mut Finished, image_bytes: usize) -> Option<Batch> {
+        let begun = Instant::now();
         let mut files: Vec<(usize, Encoded)> = Vec::new();
         for (place, outcome) in finished.outcomes.iter_mut().enumerate() {
-            match mem::replace(outcome, Ok(Loaded::Pixels)) {
+            match mem::replace(outcome, Ok(Loaded::Square)) {
                 Ok(Loaded::Encoded(file)) => files.push((place, *file)),
                 other => *outcome = other,
             }
         }
         if files.is_empty() {
-            return 0;
+            return None;
         }
-        let made = self.make(&files, &mut finished.pixels, image_bytes);
-        let decode_here = |desk: &mut Desk, ((place, file), _): (&(usize, Encoded), _)| {
+        let files = Arc::new(files);
+        let batch = self.make(&files, finished.outcomes.len(), image_bytes);
+        let is_made = |at: usize| batch.as_ref().is_some_and(|batch| batch.made[at]);
+        let decode_here = |desk: &mut Desk, at: usize| {
+            let (place, file) = &files[at];
             (*place, desk.square(&file.bytes, &self.transform, image_bytes))
         };
-        let refused = files.par_iter().zip(&made).filter(|(_, made)| !**made);
-        let refused: Vec<(usize, Result<Vec<u8>>)> = refused.map_init(Desk::default, decode_here).collect();
-        for (place, square) in &refused {
-            match square {
-                Ok(square) => finished.pixels[place * image_bytes..][..image_bytes].copy_from_slice(square),
-                Err(error) => finished.outcomes[*place] = Err(format!("{error:#}")),
-            }
-        }
-        files.len() - refused.len()
-    }
-
-    /// Has the device make squares and puts them into their places of `pixels`; of which files it did.
-    fn make(&mut self, files: &[(usize, Encoded)], pixels: &mut [u8], image_bytes: usize) -> Vec<bool> {
-        if let Some(squares) = &mut self.squares {
-            match make(squares, files, pixels, image_bytes) {
-                Ok(made) => return made,
-                Err(error) => {
-                    tracing::warn!("the GPU decodes no more, from here on the processor does: {error:#}");
-                    self.squares = None;
+        let refused: Vec<usize> = (0..files.len()).filter(|&at| !is_made(at)).collect();
+        let decoded: Vec<(usize, Result<Vec<u8>>)> =
+            refused.into_par_iter().map_init(Desk::default, decode_here).collect();
+        let any_made = decoded.len() < files.len();
+        for (place, square) in decoded {
+            finished.outcomes[place] = match square {
+                Ok(square) => {
+                    finished.pixels[place * image_bytes..][..image_bytes].copy_from_slice(&square);
+                    Ok(Loaded::Pixels)
                 }
+                Err(error) => Err(format!("{error:#}")),
+            };
+        }
+        self.spent += begun.elapsed();
+        batch.filter(|_| any_made)
+    }
+
+    /// How long this part of loading takes: whoever calls and the device work side by side.
+    pub fn took(&self) -> Duration {
+        self.spent.max(self.took + self.squares.as_ref().map(Squares::took).unwrap_or_default())
+    }
+
+    fn make(&mut self, files: &Files, places: usize, image_bytes: usize) -> Option<Batch> {
+        match self.squares.as_mut()?.make(files, places, image_bytes) {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                self.give_up(&error);
+                None
             }
         }
-        vec![false; files.len()]
     }
-}
 
-fn make(squares: &mut Squares, files: &[(usize, Encoded)], pixels: &mut [u8], image_bytes: usize) -> Result<Vec<bool>> {
-    let batch = squares.make(files, pixels.len() / image_bytes, image_bytes)?;
-    let places: Vec<usize> = files.iter().zip(&batch.made).filter(|(_, made)| **made).map(|(file, _)| file.0).collect();
-    // Neighbours come together: there is seldom another kind of file between them.
-    for run in places.chunk_by(|place, next| place + 1 == *next) {
-        let run = run[0]..run[0] + run.len();
-        squares.fetch(&batch, run.clone(), &mut pixels[run.start * image_bytes..run.end * image_bytes])?;
+    fn give_up(&mut self, error: &Error) {
+        tracing::warn!("the GPU decodes no more, from here on the processor does: {error:#}");
+        self.took += self.squares.take().map(|squares| squares.took()).unwrap_or_default();
     }
-    Ok(batch.made)
 }
 
 impl Desk {

@@ -21,6 +21,8 @@ pub enum Loaded {
     Pixels,
     /// Its file, for the device that decodes it.
     Encoded(Box<Encoded>),
+    /// It is a square on the device.
+    Square,
 }
 
 /// An image to load.

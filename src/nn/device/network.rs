@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
@@ -11,6 +12,7 @@ use super::fit::largest_fitting;
 use crate::metrics::Verdict;
 use crate::nn::graph::{Graph, Value};
 use crate::ops::cuda::Element;
+use crate::ops::squares::Pixels;
 use crate::ops::{Loaded, Parameters, Run, Schedule, Shape, load};
 
 /// A prepared batch is at most so large; more images go through in parts.
@@ -41,6 +43,7 @@ struct State {
     prepared: HashMap<Key, Prepared>,
     /// What was submitted and not collected, in order.
     under_way: VecDeque<Key>,
+    computed: Duration,
 }
 
 /// The value that is computed, and the images' height and width.
@@ -89,13 +92,13 @@ impl DeviceNetwork {
     }
 
     /// Starts on images of `shape` as bytes, for which `logits` are ranked on the device: see [`Self::collect`].
-    pub fn submit(&self, pixels: &[u8], shape: Shape, logits: Value, labels: &[usize], kept: usize) -> Result<()> {
-        ensure!(pixels.len() == shape.len(), "{} bytes for images {shape}", pixels.len());
+    pub fn submit(&self, pixels: Pixels, shape: Shape, logits: Value, labels: &[usize], kept: usize) -> Result<()> {
+        ensure!(pixels.bytes() == shape.len(), "{} bytes for images {shape}", pixels.bytes());
         // A label that no i32 holds is beyond every network's classes.
         let labels: Vec<i32> = labels.iter().map(|&label| i32::try_from(label).unwrap_or(i32::MAX)).collect();
         let mut state = self.state();
         let own = self.prepare(&mut state, shape, logits)?;
-        own.run.submit(pixels, &labels, kept).with_context(|| lost(shape))?;
+        own.run.submit_pixels(pixels, &labels, kept).with_context(|| lost(shape))?;
         state.under_way.push_back(key(shape, logits));
         Ok(())
     }
@@ -105,7 +108,16 @@ impl DeviceNetwork {
         let mut state = self.state();
         let key = state.under_way.pop_front().context("no images were submitted")?;
         let own = state.prepared.get_mut(&key).context("the run that they were submitted to is gone")?;
-        own.run.collect().with_context(|| format!("cannot compute images of {}x{} on the GPU", key.1[0], key.1[1]))
+        let before = own.run.computed();
+        let verdicts = own.run.collect();
+        let took = own.run.computed() - before;
+        state.computed += took;
+        verdicts.with_context(|| format!("cannot compute images of {}x{} on the GPU", key.1[0], key.1[1]))
+    }
+
+    /// Time that the device took for what was collected.
+    pub fn computed(&self) -> Duration {
+        self.state().computed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

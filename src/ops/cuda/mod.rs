@@ -34,10 +34,14 @@ mod memory;
 mod modules;
 pub mod normalize;
 pub mod optimizer;
+#[cfg(feature = "cuda")]
+mod pinned;
 pub mod pool;
 pub mod resize;
 pub mod softmax_terms;
 pub mod squeeze_excite;
+#[cfg(feature = "cuda")]
+mod stopwatch;
 pub mod subsample;
 pub mod training;
 #[cfg(feature = "cuda")]
@@ -52,8 +56,10 @@ pub use element::Element;
 #[cfg(feature = "cuda")]
 pub use graph::Graph;
 pub use launch::{ALIGNMENT, Argument, BLOCK, Launch, Region, padded};
-pub use machine::Machine;
+pub use machine::{Event, Machine, Outbox};
 #[cfg(feature = "cuda")]
 pub use memory::Arena;
+#[cfg(feature = "cuda")]
+pub use stopwatch::Stopwatch;
 #[cfg(feature = "cuda")]
 pub use upload::Upload;

@@ -1,6 +1,7 @@
 //! From schedules to results: what a device does, behind an interface that every build has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -8,6 +9,7 @@ use super::Schedule;
 use crate::metrics::Verdict;
 use crate::ops::DeviceProfile;
 use crate::ops::cuda::Element;
+use crate::ops::squares::Pixels;
 
 /// One constant of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +65,15 @@ pub trait Run: Send {
     ///
     /// # Errors
     /// What the device says.
-    fn submit(&mut self, pixels: &[u8], labels: &[i32], kept: usize) -> Result<()>;
+    fn submit(&mut self, pixels: &[u8], labels: &[i32], kept: usize) -> Result<()> {
+        self.submit_pixels(pixels.into(), labels, kept)
+    }
+
+    /// The same of images that may be squares on the device, which are awaited there.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn submit_pixels(&mut self, pixels: Pixels, labels: &[i32], kept: usize) -> Result<()>;
 
     /// The verdicts on the earliest images that were submitted together and not collected.
     ///
@@ -76,6 +86,9 @@ pub trait Run: Send {
     /// # Errors
     /// What the device says.
     fn profile(&mut self, runs: usize) -> Result<DeviceProfile>;
+
+    /// Time that the device computed for what was collected, from where the pixels were there to the verdicts.
+    fn computed(&self) -> Duration;
 }
 
 /// Puts a network's parameters onto CUDA device `number`.

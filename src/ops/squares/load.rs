@@ -23,7 +23,7 @@ pub fn load(number: usize, threads: usize) -> Result<Squares> {
     let found = probe(&surroundings).map_err(|absence| anyhow::anyhow!("cuda:{number}: {absence}"))?;
     let device = Arc::new(Device::new(&found, number)?);
     let decoder = Decoder::new(&library, &*device, threads)?;
-    Ok(Squares::new(device, decoder))
+    Squares::new(device, decoder)
 }
 
 /// Prepares CUDA device `number` to make squares.

@@ -1,20 +1,26 @@
-//! Squares for a network, made on a device of JPEG files: decoded there, cropped and resized there.
+//! Squares for a network, made on a device of JPEG files: decoded there, cropped and resized there, and kept
+//! there for a network.
 
+mod batch;
 mod load;
+mod pixels;
 mod plan;
 mod room;
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
+pub use self::batch::Batch;
+use self::batch::Slot;
 pub use self::load::load;
+pub use self::pixels::Pixels;
 pub use self::plan::{Pass, SquarePlan};
 use self::room::Room;
 use super::cuda::resize::{self, Job};
-use super::cuda::{ALIGNMENT, Machine, Region};
+use super::cuda::{ALIGNMENT, Event, Machine, Outbox, Region};
 use super::nvjpeg::{Decoder, Picture};
 
 /// A JPEG file as it lies on the disk, and what is to become of its picture.
@@ -31,6 +37,12 @@ const MOST_PICTURES: usize = 1024;
 /// Pictures start at a multiple of it.
 const PICTURE_ALIGNMENT: usize = 256;
 
+/// Batches that there is memory for from the start: one is made while another one is read.
+const BATCHES: usize = 2;
+
+/// Files with the places of their squares.
+pub type Files = Arc<Vec<(usize, Encoded)>>;
+
 /// Makes squares, batch after batch, in memory that it keeps.
 pub struct Squares {
     machine: Arc<dyn Machine>,
@@ -38,24 +50,32 @@ pub struct Squares {
     pictures: Room,
     between: Room,
     numbers: Room,
-    squares: Room,
+    outbox: Box<dyn Outbox>,
+    /// nvJPEG has done what it was last given.
+    decoded: Event,
+    /// The one that was used last stands last.
+    seats: Vec<Seat>,
+    /// Time that the device took for batches whose seats were taken by later ones.
+    took: Duration,
 }
 
-/// A batch of squares on the device, until the next one is made.
-pub struct Batch {
-    squares: Region,
-    square_bytes: usize,
-    /// Of each file, whether there is its square: what nvJPEG does not take, or is too large, is left to the caller.
-    pub made: Vec<bool>,
+/// Memory for a batch, with the files that are read until its squares are there.
+struct Seat {
+    slot: Arc<Slot>,
+    files: Option<Files>,
 }
 
 /// A part of a batch: which of its files, and where their pictures begin.
 type Part = Vec<(usize, usize)>;
 
 impl Squares {
-    pub fn new(machine: Arc<dyn Machine>, decoder: Decoder) -> Self {
-        let [pictures, between, numbers, squares] = [(); 4].map(|()| Room::default());
-        Self { machine, decoder, pictures, between, numbers, squares }
+    /// # Errors
+    /// What the device says.
+    pub fn new(machine: Arc<dyn Machine>, decoder: Decoder) -> Result<Self> {
+        let [pictures, between, numbers] = [(); 3].map(|()| Room::default());
+        let (outbox, decoded) = (machine.outbox()?, machine.event()?);
+        let (seats, took) = (Vec::new(), Duration::ZERO);
+        Ok(Self { machine, decoder, pictures, between, numbers, outbox, decoded, seats, took })
     }
 
     /// What decodes, for people.
@@ -63,31 +83,53 @@ impl Squares {
         &self.decoder
     }
 
-    /// Makes the squares of files, each in its place among `places` squares of `square_bytes`. Returns when they are
-    /// there.
+    /// Takes the memory for batches of at most so many bytes of squares, so that it is taken before a network looks for
+    /// the room that is left.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub fn reserve(&mut self, bytes: usize) -> Result<()> {
+        self.seats = (0..BATCHES).map(|_| Seat::new(&self.machine, bytes)).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Has the squares of files made, each in its place among `places` squares of `square_bytes`. Returns before they are
+    /// there; what reads them on the device waits there.
     ///
     /// # Errors
     /// Where it is not the files that are at fault.
-    pub fn make(&mut self, files: &[(usize, Encoded)], places: usize, square_bytes: usize) -> Result<Batch> {
-        let squares = self.squares.of(&*self.machine, places * square_bytes)?;
-        let mut batch = Batch { squares, square_bytes, made: vec![false; files.len()] };
-        for part in parts(files) {
-            self.make_part(files, &part, &mut batch)?;
-        }
-        // The files are read until then.
-        self.machine.synchronize()?;
-        Ok(batch)
+    pub fn make(&mut self, files: &Files, places: usize, square_bytes: usize) -> Result<Batch> {
+        let mut seat = self.seat(places * square_bytes)?;
+        let mut batch = Batch::new(seat.slot.clone(), square_bytes, files.len());
+        batch.slot().begin()?;
+        seat.files = Some(files.clone());
+        self.seats.push(seat);
+        let made = parts(files).iter().try_for_each(|part| self.make_part(files, part, &mut batch));
+        batch.slot().finish()?;
+        made.map(|()| batch)
     }
 
-    /// Copies the squares in `places` out.
-    ///
-    /// # Errors
-    /// Places that the batch does not have, and what the device says.
-    pub fn fetch(&self, batch: &Batch, places: Range<usize>, out: &mut [u8]) -> Result<()> {
-        let Batch { squares, square_bytes, .. } = batch;
-        let bytes = places.len() * square_bytes;
-        ensure!(bytes == out.len(), "{} bytes for {} squares of {square_bytes}", out.len(), places.len());
-        self.machine.read(&squares.part(places.start * square_bytes, bytes)?, out)
+    /// Time that the device took so far; waits for what it is at.
+    pub fn took(&self) -> Duration {
+        self.seats.iter().map(Seat::took).sum::<Duration>() + self.took
+    }
+
+    /// A seat of at least so many bytes whose batch nobody holds any more, a new one where there is none.
+    fn seat(&mut self, bytes: usize) -> Result<Seat> {
+        let is_free = |seat: &Seat| Arc::strong_count(&seat.slot) == 1;
+        let Some(at) = self.seats.iter().position(is_free) else { return Seat::new(&self.machine, bytes) };
+        let mut seat = self.seats.remove(at);
+        if seat.files.is_some() {
+            seat.slot.wait()?;
+            self.took += seat.took();
+            seat.files = None;
+        }
+        if seat.slot.squares.bytes() >= bytes {
+            return Ok(seat);
+        }
+        // The memory of the smaller one goes first.
+        drop(seat);
+        Seat::new(&self.machine, bytes)
     }
 
     fn make_part(&mut self, files: &[(usize, Encoded)], part: &Part, batch: &mut Batch) -> Result<()> {
@@ -98,12 +140,16 @@ impl Squares {
             let Encoded { bytes, plan } = &files[at].1;
             Picture::new(bytes, [plan.width, plan.height], pictures.part(start, plan.picture_bytes())?)
         };
-        let decoded = self.decoder.decode(&part.iter().map(decode).collect::<Result<Vec<_>>>()?, machine)?;
+        let wanted = part.iter().map(decode).collect::<Result<Vec<_>>>()?;
+        // What nvJPEG keeps on the host for a batch is the next one's, too.
+        machine.reach(&self.decoded)?;
+        let decoded = self.decoder.decode(&wanted, machine)?;
+        machine.mark(&self.decoded)?;
 
         let (mut jobs, mut taps, mut left_between) = ([Vec::new(), Vec::new()], Vec::new(), 0);
         for (&(at, start), _) in part.iter().zip(decoded).filter(|(_, decoded)| *decoded) {
             let (place, Encoded { plan, .. }) = &files[at];
-            let [first, second] = plan.jobs([start, left_between, place * batch.square_bytes], &mut taps);
+            let [first, second] = plan.jobs([start, left_between, place * batch.square_bytes()], &mut taps);
             left_between += plan.between_bytes();
             jobs[0].push(first);
             jobs[1].push(second);
@@ -116,7 +162,8 @@ impl Squares {
         let [first, second, taps_at] = self.upload(&jobs, &taps)?;
         let machine = &*self.machine;
         machine.launch(&resize::pass(&jobs[0], &first, &taps, &taps_at, &pictures, &between)?)?;
-        machine.launch(&resize::pass(&jobs[1], &second, &taps, &taps_at, &between, &batch.squares)?)
+        batch.slot().overwrite()?;
+        machine.launch(&resize::pass(&jobs[1], &second, &taps, &taps_at, &between, &batch.slot().squares)?)
     }
 
     /// Brings the jobs of both passes and their taps to the device, in one copy.
@@ -131,9 +178,27 @@ impl Squares {
         let taps = taps.iter().flat_map(|number| number.to_le_bytes()).collect();
         let spans = [resize::job_bytes(&jobs[0]), resize::job_bytes(&jobs[1]), taps].map(&mut add);
         let region = self.numbers.of(&*self.machine, bytes.len())?;
-        self.machine.write(&region, &bytes)?;
+        self.outbox.send(&region, &bytes)?;
         let [first, second, taps] = spans.map(|(start, length)| region.part(start, length));
         Ok([first?, second?, taps?])
+    }
+}
+
+impl Drop for Squares {
+    fn drop(&mut self) {
+        // The files are read until then. A failure is the device's, and shows elsewhere.
+        let _ = self.machine.synchronize();
+    }
+}
+
+impl Seat {
+    fn new(machine: &Arc<dyn Machine>, bytes: usize) -> Result<Self> {
+        Ok(Self { slot: Arc::new(Slot::new(machine, bytes)?), files: None })
+    }
+
+    /// Time that the device took for its batch, where it has one.
+    fn took(&self) -> Duration {
+        self.files.as_ref().and_then(|_| self.slot.took().ok()).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! The ranking of a batch's logits on the device. Not yet run on a GPU.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::metrics::Verdict;
-use crate::ops::cuda::{Arena, Device, Download, Launch, Region};
+use crate::ops::cuda::{Arena, Device, Download, Launch, Region, Stopwatch};
 use crate::ops::schedule::Verdicts;
 
 /// The launches that rank, and where their results go.
@@ -14,6 +16,7 @@ pub struct Judging {
     pub labels: Region,
     out: Region,
     download: Download,
+    stopwatch: Stopwatch,
 }
 
 impl Judging {
@@ -26,7 +29,8 @@ impl Judging {
         // Images that a batch lacks have labels too.
         device.write(&labels, &vec![0; sizes[0]])?;
         let launches = verdicts.launches(logits, &labels, &out)?;
-        Ok(Self { verdicts, launches, labels, download: Download::new(device, out.bytes())?, out })
+        let download = Download::new(device, out.bytes())?;
+        Ok(Self { verdicts, launches, labels, download, out, stopwatch: Stopwatch::default() })
     }
 
     /// Best classes that are kept of each image.
@@ -34,15 +38,27 @@ impl Judging {
         self.verdicts.kept
     }
 
+    /// Says that a batch's computation begins here.
+    pub fn begin(&mut self, device: &Device) -> Result<()> {
+        self.stopwatch.start(device)
+    }
+
     /// Ranks what the logits hold by then, and sends the verdicts on their way.
     pub fn launch(&mut self, device: &Device) -> Result<()> {
         self.launches.iter().try_for_each(|launch| device.launch(launch))?;
+        self.stopwatch.stop(device)?;
         self.download.send(device, &self.out)
     }
 
+    /// Time that the batches took whose verdicts were taken.
+    pub fn computed(&self) -> Duration {
+        self.stopwatch.total()
+    }
+
     /// The earliest batch's verdicts, for its first `images`.
-    pub fn take(&mut self, images: usize) -> Result<Vec<Verdict>> {
+    pub fn take(&mut self, device: &Device, images: usize) -> Result<Vec<Verdict>> {
         let bytes = self.download.take()?.context("no verdicts are on their way")?;
+        self.stopwatch.read(device)?;
         self.verdicts.parse(&bytes, images)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -14,6 +15,7 @@ use crate::metrics::Verdict;
 use crate::ops::DeviceProfile;
 use crate::ops::cuda::{Arena, Device, Download, Region, Upload};
 use crate::ops::schedule::{Run, Schedule};
+use crate::ops::squares::Pixels;
 
 /// Where an upload's pixels may start, behind its labels.
 const ALIGNMENT: usize = 256;
@@ -93,33 +95,34 @@ impl Session {
         })
     }
 
-    /// Images in `pixels`.
-    fn images_in(&self, pixels: &[u8]) -> Result<usize> {
-        let whole = self.image > 0 && pixels.len().is_multiple_of(self.image);
-        ensure!(whole, "{} bytes are no whole number of images of {}", pixels.len(), self.image);
-        Ok(pixels.len() / self.image)
+    /// Images in so many bytes.
+    fn images_in(&self, bytes: usize) -> Result<usize> {
+        let whole = self.image > 0 && bytes.is_multiple_of(self.image);
+        ensure!(whole, "{bytes} bytes are no whole number of images of {}", self.image);
+        Ok(bytes / self.image)
     }
 
     /// Computes the output for at most a batch of images; `labels` go along where there are any.
-    fn compute(&mut self, pixels: &[u8], labels: &[i32]) -> Result<()> {
+    fn compute(&mut self, pixels: Pixels, labels: &[i32]) -> Result<()> {
         let Self { device, upload, graph, images, judging, .. } = self;
-        let offset = label_bytes(self.batch);
+        let (offset, bytes) = (label_bytes(self.batch), pixels.host_bytes());
         let fill = |host: &mut [u8]| {
             for (to, label) in host.chunks_exact_mut(size_of::<i32>()).zip(labels) {
                 to.copy_from_slice(&label.to_le_bytes());
             }
-            host[offset..].copy_from_slice(pixels);
+            pixels.gather(&mut host[offset..]);
             Ok(())
         };
         // Behind a batch that is not full lie images of an earlier one, whose results nobody reads.
         let consume = |arrived: &Region| {
-            if let Some(judging) = judging.as_ref().filter(|_| !labels.is_empty()) {
+            pixels.place(&**device, &arrived.part(offset, bytes)?, images)?;
+            if let Some(judging) = judging.as_mut().filter(|_| !labels.is_empty()) {
                 device.copy(&arrived.part(0, size_of_val(labels))?, &judging.labels)?;
+                judging.begin(device)?;
             }
-            device.copy(&arrived.part(offset, pixels.len())?, images)?;
             graph.launch()
         };
-        upload.send(device, offset + pixels.len(), fill, consume)
+        upload.send(device, offset + bytes, fill, consume)
     }
 
     /// Appends the rows of the earliest output on its way.
@@ -135,10 +138,10 @@ impl Session {
 
 impl Run for Session {
     fn run(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let mut out = Vec::with_capacity(self.images_in(pixels)? * self.channels);
+        let mut out = Vec::with_capacity(self.images_in(pixels.len())? * self.channels);
         let mut before = None;
         for batch in pixels.chunks(self.batch * self.image) {
-            self.compute(batch, &[])?;
+            self.compute(batch.into(), &[])?;
             self.outputs.send(&self.device, &self.output)?;
             // The one before is fetched while this one is computed.
             if let Some(images) = before.replace(batch.len() / self.image) {
@@ -151,8 +154,8 @@ impl Run for Session {
         Ok(out)
     }
 
-    fn submit(&mut self, pixels: &[u8], labels: &[i32], kept: usize) -> Result<()> {
-        let images = self.images_in(pixels)?;
+    fn submit_pixels(&mut self, pixels: Pixels, labels: &[i32], kept: usize) -> Result<()> {
+        let images = self.images_in(pixels.bytes())?;
         ensure!(labels.len() == images, "{} labels for {images} images", labels.len());
         ensure!(self.width == self.channels, "rows of {} numbers for {} classes", self.width, self.channels);
         let kept = kept.min(self.channels);
@@ -160,7 +163,7 @@ impl Run for Session {
             ensure!(self.submitted.is_empty(), "batches on their way keep another number of classes");
             self.judging = Some(Judging::new(&self.device, &self.output, [self.batch, self.channels], kept)?);
         }
-        for (pixels, labels) in pixels.chunks(self.batch * self.image).zip(labels.chunks(self.batch)) {
+        for (pixels, labels) in pixels.chunks(self.batch, self.image).zip(labels.chunks(self.batch)) {
             self.compute(pixels, labels)?;
             let judging = self.judging.as_mut().context("nothing judges")?;
             judging.launch(&self.device)?;
@@ -172,11 +175,16 @@ impl Run for Session {
     fn collect(&mut self) -> Result<Vec<Verdict>> {
         let batches = self.submitted.pop_front().context("no batch was submitted")?;
         let judging = self.judging.as_mut().context("nothing judges")?;
-        let verdicts = batches.into_iter().map(|images| judging.take(images)).collect::<Result<Vec<_>>>()?;
+        let verdicts =
+            batches.into_iter().map(|images| judging.take(&self.device, images)).collect::<Result<Vec<_>>>()?;
         Ok(verdicts.concat())
     }
 
     fn profile(&mut self, runs: usize) -> Result<DeviceProfile> {
         self.graph.profile(&self.device, runs)
+    }
+
+    fn computed(&self) -> Duration {
+        self.judging.as_ref().map(Judging::computed).unwrap_or_default()
     }
 }
