@@ -76,7 +76,7 @@ pub struct Launch {
     what: String,
     grid: [u32; 3],
     arguments: Vec<Argument>,
-    /// What the addresses point into.
+    /// What the addresses point to, in their order, of those that are not 0.
     regions: Vec<Region>,
 }
 
@@ -95,7 +95,7 @@ impl Launch {
         &self.arguments
     }
 
-    /// What keeps the arguments' memory alive.
+    /// What keeps the arguments' memory alive: of each address that is not 0 as many bytes as the kernel may touch.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
@@ -150,7 +150,7 @@ impl Builder {
             self.refuse(|| anyhow!("argument {number} takes {bytes} aligned bytes, its region has {}", region.bytes));
         }
         self.launch.arguments.push(Argument::Address(region.address));
-        self.launch.regions.push(region.clone());
+        self.launch.regions.push(Region { bytes, ..region.clone() });
         self
     }
 
@@ -253,6 +253,7 @@ mod tests {
     fn memory_that_is_too_small_is_refused_with_op_and_shape() {
         let launch = |bytes| Builder::new("add", Element::F16, "[1, 2, 2, 8]").values(&region(bytes), 32).threads(4);
         assert_eq!(launch(64).unwrap().to_string(), "add_f16 of [1, 2, 2, 8]");
+        assert_eq!(launch(80).unwrap().regions()[0].bytes(), 64, "no more than the kernel touches");
         let refused = format!("{:#}", launch(63).err().unwrap());
         assert_eq!(
             refused,
