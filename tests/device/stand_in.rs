@@ -32,7 +32,7 @@ fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let [driver, cudnn] = ["", "cudnn"].map(sources);
-        let kernels: Vec<PathBuf> = kernel_files().iter().map(|(file, text)| compile(file, text)).collect();
+        let kernels: Vec<PathBuf> = kernel_files().iter().map(|(file, text)| compile(file, text, false)).collect();
         let texts = driver.iter().chain(&cudnn).map(|path| fs::read_to_string(path).unwrap());
         let names = kernels.iter().map(|path| path.display().to_string());
         let hash = fnv1a64(&texts.chain(names).collect::<String>());

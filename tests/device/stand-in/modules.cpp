@@ -25,7 +25,7 @@ struct Kernel {
     std::string name;
     const void* own;
     std::string signature;
-    bool (*run)(const void* kernel, const unsigned* grid, void** arguments, bool falling);
+    const char* (*run)(const void* kernel, const unsigned* grid, void** arguments, const size_t* sizes, bool falling);
     bool has_run = false;
 };
 
@@ -60,8 +60,7 @@ Kernel* kernel_named(const std::string& name) {
         const void* own = symbol<const void* (*)(const char*)>(library, "find_kernel")(name.c_str());
         if (!own) continue;
         const char* signature = symbol<const char* (*)(const void*)>(library, "kernel_signature")(own);
-        auto run = symbol<bool (*)(const void*, const unsigned*, void**, bool)>(library, "run_kernel");
-        return &(kernels[name] = {name, own, signature, run});
+        return &(kernels[name] = {name, own, signature, symbol<decltype(Kernel::run)>(library, "run_kernel")});
     }
     return nullptr;
 }
@@ -90,8 +89,8 @@ void run(Kernel& kernel, std::array<unsigned, 3> grid, Arguments arguments) {
         pointers.push_back(arguments[at].data());
     }
     stand_in_changes++;
-    if (!kernel.run(kernel.own, grid.data(), pointers.data(), false)) {
-        lose(LAUNCH_FAILED, kernel.name + ": threads wait at different barriers");
+    if (const char* wrong = kernel.run(kernel.own, grid.data(), pointers.data(), nullptr, false)) {
+        lose(LAUNCH_FAILED, kernel.name + ": " + wrong);
     }
 }
 
