@@ -80,16 +80,19 @@ using Arguments = std::vector<std::array<char, 8>>;
 void run(Kernel& kernel, std::array<unsigned, 3> grid, Arguments arguments) {
     if (is_the_last(kernel.name)) return lose(LAUNCH_FAILED, kernel.name + " was to be the last");
     std::vector<void*> pointers;
+    std::vector<size_t> sizes(arguments.size());
     for (size_t at = 0; at < arguments.size(); at++) {
-        void* address;
-        std::memcpy(&address, arguments[at].data(), sizeof address);
-        if (kernel.signature[at] == 'p' && address && !is_memory(address, 1)) {
+        void* address = nullptr;
+        if (kernel.signature[at] == 'p') std::memcpy(&address, arguments[at].data(), sizeof address);
+        sizes[at] = memory_from(address);
+        if (address && sizes[at] == 0) {
             return lose(ILLEGAL_ADDRESS, kernel.name + " is given what is no memory as " + std::to_string(at));
         }
         pointers.push_back(arguments[at].data());
     }
     stand_in_changes++;
-    if (const char* wrong = kernel.run(kernel.own, grid.data(), pointers.data(), nullptr, false)) {
+    const size_t* watched = setting("STAND_IN_CHECK") ? sizes.data() : nullptr;
+    if (const char* wrong = kernel.run(kernel.own, grid.data(), pointers.data(), watched, false)) {
         lose(LAUNCH_FAILED, kernel.name + ": " + wrong);
     }
 }
