@@ -90,6 +90,13 @@ fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
 }
 
 #[test]
+fn kernels_of_a_graph_keep_the_sanitizers_rules_on_a_stand_in() {
+    if !place::is_there() {
+        stand_in::run_tests(&["a_recorded_graph", "updates_are_the_cpus"], &[("STAND_IN_CHECK", "1")]);
+    }
+}
+
+#[test]
 fn more_memory_than_there_is_is_refused_with_both_numbers() {
     if place::is_there() {
         let refused = format!("{:#}", place::gpu().arena(1 << 50).err().unwrap());

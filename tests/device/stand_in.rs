@@ -14,6 +14,9 @@ use crate::random::fnv1a64;
 /// Libraries that are looked for, and of which nothing is called.
 const EMPTY: [&str; 3] = ["libnvrtc.so.13", "libnvrtc-builtins.so.13.0", "libcublasLt.so.13"];
 
+/// The setting with which every access of a kernel is looked at.
+const CHECK: &str = "STAND_IN_CHECK";
+
 /// What the libraries are compiled with: sums may be split among lanes, NaNs stay NaNs.
 const FLAGS: [&str; 10] = [
     "-std=c++17",
@@ -28,13 +31,14 @@ const FLAGS: [&str; 10] = [
     "-fvisibility=hidden",
 ];
 
-/// The folder of the stand-in's libraries, which is built where it has changed.
-fn folder() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+/// The folder of the stand-in's libraries, which is built where it has changed; of those whose kernels can be watched or
+/// of those that are faster.
+fn folder(watched: bool) -> &'static Path {
+    static FOLDERS: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
+    FOLDERS[usize::from(watched)].get_or_init(|| {
         let [driver, cudnn, own] = ["stand-in", "stand-in/cudnn", "stand-in/nvjpeg"].map(sources);
         let nvjpeg: Vec<PathBuf> = sources("../decoding").into_iter().filter(|path| !is(path, "rs")).collect();
-        let kernels: Vec<PathBuf> = kernel_files().iter().map(|(file, text)| compile(file, text)).collect();
+        let kernels: Vec<PathBuf> = kernel_files().iter().map(|(file, text)| compile(file, text, watched)).collect();
         let texts =
             [&driver, &cudnn, &own, &nvjpeg].into_iter().flatten().map(|path| fs::read_to_string(path).unwrap());
         let names = kernels.iter().map(|path| path.display().to_string());
@@ -89,7 +93,8 @@ fn link(library: &Path, files: &[PathBuf]) {
 /// `stand-in/driver.hpp`, `stand-in/cudnn/library.cpp` and `stand-in/nvjpeg/deliver.c`).
 pub fn on_stand_in(program: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
-    let folder = std::env::var_os("STAND_IN").unwrap_or_else(|| folder().into());
+    let watched = std::env::var_os(CHECK).is_some() || settings.iter().any(|(name, _)| *name == CHECK);
+    let folder = std::env::var_os("STAND_IN").unwrap_or_else(|| folder(watched).into());
     command.env("LD_LIBRARY_PATH", &folder).env("STAND_IN", folder);
     command.env("TRESNET_CUDNN_CACHE", "").envs(settings.iter().copied());
     command

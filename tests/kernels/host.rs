@@ -3,6 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_uint, c_void};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libloading::Library;
@@ -48,26 +49,53 @@ pub fn read(region: &Region) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts(region.address() as *const u8, region.bytes()).to_vec() }
 }
 
-/// Runs a kernel; the second time with blocks and threads in falling order.
+/// Runs a kernel, its accesses watched; the second time with blocks and threads in falling order.
 pub fn launch(launch: &Launch, second: bool) {
-    let kernels = kernels_of(launch.kernel());
-    let _alone = kernels.busy.lock().unwrap_or_else(PoisonError::into_inner);
-    kernels.run(launch, second);
+    let name = launch.kernel();
+    // The launch has a region for each address that is not null.
+    let mut regions = launch.regions().iter();
+    let sizes: Vec<usize> = launch
+        .arguments()
+        .iter()
+        .map(|argument| match argument {
+            Argument::Address(0) | Argument::Int(_) | Argument::Float(_) => 0,
+            Argument::Address(_) => regions.next().unwrap().bytes(),
+        })
+        .collect();
+    let ended = kernels_of(name).run(name, launch.grid(), launch.arguments(), &sizes, second);
+    ended.unwrap_or_else(|error| panic!("{launch}: {error}"));
 }
 
-type RunKernel = unsafe extern "C" fn(*const c_void, *const c_uint, *mut *mut c_void, bool) -> bool;
+type RunKernel =
+    unsafe extern "C" fn(*const c_void, *const c_uint, *mut *mut c_void, *const usize, bool) -> *const c_char;
 
 /// A kernel file's library. Its fibres are static, so it runs one kernel at a time.
-struct Kernels {
+pub struct Kernels {
     library: Library,
     busy: Mutex<()>,
 }
 
 impl Kernels {
-    fn run(&self, launch: &Launch, falling: bool) {
-        let name = CString::new(launch.kernel()).unwrap();
-        let mut arguments: Vec<[u8; 8]> = launch.arguments().iter().map(|argument| raw(*argument)).collect();
-        let letters = launch.arguments().iter().map(|argument| match argument {
+    pub fn new(path: &Path) -> Self {
+        // SAFETY: a library of our own sources, without initialisers but those of its table.
+        let library = unsafe { Library::new(path) };
+        Self { library: library.unwrap_or_else(|error| panic!("{error}")), busy: Mutex::new(()) }
+    }
+
+    /// Runs a kernel with pointers to so many bytes each.
+    pub fn run(
+        &self,
+        kernel: &str,
+        grid: [u32; 3],
+        arguments: &[Argument],
+        sizes: &[usize],
+        falling: bool,
+    ) -> Result<(), String> {
+        assert_eq!(arguments.len(), sizes.len());
+        let _alone = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = CString::new(kernel).unwrap();
+        let mut raws: Vec<[u8; 8]> = arguments.iter().map(|argument| raw(*argument)).collect();
+        let letters = arguments.iter().map(|argument| match argument {
             Argument::Address(_) => 'p',
             Argument::Int(_) => 'i',
             Argument::Float(_) => 'f',
@@ -79,13 +107,13 @@ impl Kernels {
             let signature: unsafe extern "C" fn(*const c_void) -> *const c_char =
                 *self.library.get(b"kernel_signature").unwrap();
             let run: RunKernel = *self.library.get(b"run_kernel").unwrap();
-            let kernel = find(name.as_ptr());
-            assert!(!kernel.is_null(), "no kernel is called {}", launch.kernel());
-            let wanted = CStr::from_ptr(signature(kernel)).to_str().unwrap();
-            assert_eq!(letters.collect::<String>(), wanted, "arguments of {launch}");
-            let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
-            let ended = run(kernel, launch.grid().as_ptr(), pointers.as_mut_ptr(), falling);
-            assert!(ended, "{launch}: threads wait at different barriers");
+            let found = find(name.as_ptr());
+            assert!(!found.is_null(), "no kernel is called {kernel}");
+            let wanted = CStr::from_ptr(signature(found)).to_str().unwrap();
+            assert_eq!(letters.collect::<String>(), wanted, "arguments of {kernel}");
+            let mut pointers: Vec<*mut c_void> = raws.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
+            let wrong = run(found, grid.as_ptr(), pointers.as_mut_ptr(), sizes.as_ptr(), falling);
+            if wrong.is_null() { Ok(()) } else { Err(CStr::from_ptr(wrong).to_str().unwrap().to_owned()) }
         }
     }
 }
@@ -110,10 +138,5 @@ fn kernels_of(kernel: &str) -> &'static Kernels {
     let declaration = format!("KERNEL({base},");
     let file = kernel_files().iter().find(|(_, text)| text.contains(&declaration));
     let (file, text) = file.unwrap_or_else(|| panic!("no kernel file declares {base}"));
-    libraries[file.as_str()].get_or_init(|| {
-        let path = compile(file, text);
-        // SAFETY: a library of our own sources, without initialisers but those of its table.
-        let library = unsafe { Library::new(&path) };
-        Kernels { library: library.unwrap_or_else(|error| panic!("{error}")), busy: Mutex::new(()) }
-    })
+    libraries[file.as_str()].get_or_init(|| Kernels::new(&compile(file, text, true)))
 }

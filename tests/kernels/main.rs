@@ -24,6 +24,7 @@ mod optimizer;
 #[path = "../common/random.rs"]
 mod random;
 mod resize;
+mod sanitizer;
 mod squeeze_excite;
 mod step;
 mod training;

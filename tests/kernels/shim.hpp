@@ -1,5 +1,5 @@
 // What a kernel file needs of CUDA, on the host: types, shuffles and barriers, and a table of the kernels with their
-// signatures. Threads of a block are fibres that run one at a time, up to the next barrier; run.hpp schedules them.
+// signatures. Threads of a block are fibres that run one at a time, up to the next barrier; run.cpp schedules them.
 #pragma once
 
 #include <algorithm>
@@ -10,23 +10,37 @@
 #include <type_traits>
 #include <utility>
 
+// With -fsanitize=thread GCC leaves it to libtsan to see these; Clang calls them by these names itself.
+#ifdef __SANITIZE_THREAD__
+extern "C" {
+void* memcpy(void* to, const void* from, size_t bytes) noexcept __asm__("__tsan_memcpy");
+void* memmove(void* to, const void* from, size_t bytes) noexcept __asm__("__tsan_memmove");
+void* memset(void* to, int byte, size_t bytes) noexcept __asm__("__tsan_memset");
+}
+#endif
+
 using std::isfinite;
 using std::isnan;
 
 #define __shared__ static
-#define DECLARE_KERNEL(name, ...)               \
-    extern "C" void name(__VA_ARGS__);          \
-    static const Kernel kernel_##name(#name, name); \
+// What is no access of a kernel's, though it stands in its file (see sanitizer/sanitizer.hpp).
+#define UNWATCHED __attribute__((no_sanitize("thread")))
+#define DECLARE_KERNEL(name, ...)                                 \
+    extern "C" void name(__VA_ARGS__);                            \
+    static const Kernel kernel_##name(#name, #__VA_ARGS__, name); \
     extern "C" void name(__VA_ARGS__)
 
 struct Dim {
     unsigned x, y, z;
 };
-struct alignas(16) uint4 {
-    unsigned x, y, z, w;
-};
+// A vector, which compilers load and store whole.
+using uint4 = unsigned __attribute__((vector_size(16)));
 
-extern Dim threadIdx, blockIdx, gridDim;
+// To a thread they are constants, which are no memory; run.cpp, which sets them, defines it empty.
+#ifndef SET_BY_RUN
+#define SET_BY_RUN const
+#endif
+extern SET_BY_RUN Dim threadIdx, blockIdx, gridDim;
 
 // Where a fibre waits.
 enum class Wait { NOT, WARP, BLOCK, ENDED };
@@ -34,16 +48,16 @@ void wait_for(Wait barrier);
 
 inline void __syncthreads() { wait_for(Wait::BLOCK); }
 
-// A place for each thread of a block to leave a value for its warp.
-extern unsigned char exchanged[256][8];
+// The value of the thread of the warp whose number differs by the mask.
+uint64_t exchange(uint64_t value, int mask);
 
 template <typename Number>
 Number __shfl_xor_sync(unsigned, Number value, int mask) {
-    static_assert(sizeof(Number) <= sizeof(exchanged[0]));
-    std::memcpy(exchanged[threadIdx.x], &value, sizeof(Number));
-    wait_for(Wait::WARP);
-    std::memcpy(&value, exchanged[threadIdx.x ^ mask], sizeof(Number));
-    wait_for(Wait::WARP);
+    static_assert(sizeof(Number) <= sizeof(uint64_t));
+    uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof(Number));
+    bits = exchange(bits, mask);
+    std::memcpy(&value, &bits, sizeof(Number));
     return value;
 }
 
@@ -96,24 +110,30 @@ struct Kernel {
     static inline const Kernel* first = nullptr;
 
     const char* name;
+    // As the kernel declares them.
+    const char* parameters;
     const Kernel* next;
     void (*call)(const Kernel& kernel, void** arguments);
     std::string signature;
     void (*function)();
 
     template <typename... Parameters>
-    Kernel(const char* name, void (*kernel)(Parameters...)) : name(name), next(first) {
+    Kernel(const char* name, const char* parameters, void (*kernel)(Parameters...))
+        : name(name), parameters(parameters), next(first) {
         (signature.push_back(letter<Parameters>()), ...);
         function = reinterpret_cast<void (*)()>(kernel);
-        call = [](const Kernel& own, void** arguments) {
-            invoke(reinterpret_cast<void (*)(Parameters...)>(own.function), arguments,
-                   std::index_sequence_for<Parameters...>());
-        };
+        call = begin<Parameters...>;
         first = this;
     }
 
+    template <typename... Parameters>
+    UNWATCHED static void begin(const Kernel& own, void** arguments) {
+        invoke(reinterpret_cast<void (*)(Parameters...)>(own.function), arguments,
+               std::index_sequence_for<Parameters...>());
+    }
+
     template <typename... Parameters, size_t... Places>
-    static void invoke(void (*kernel)(Parameters...), void** arguments, std::index_sequence<Places...>) {
+    UNWATCHED static void invoke(void (*kernel)(Parameters...), void** arguments, std::index_sequence<Places...>) {
         kernel(*static_cast<Parameters*>(arguments[Places])...);
     }
 

@@ -76,10 +76,8 @@ pub struct Launch {
     what: String,
     grid: [u32; 3],
     arguments: Vec<Argument>,
-    /// What the addresses point into.
+    /// What the addresses point to, in their order, of those that are not 0.
     regions: Vec<Region>,
-    /// Bytes that the kernel may touch there.
-    bytes: usize,
 }
 
 impl Launch {
@@ -104,10 +102,10 @@ impl Launch {
 
     /// Bytes that its kernel is given and leaves, each argument's once.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.regions.iter().map(Region::bytes).sum()
     }
 
-    /// What keeps the arguments' memory alive.
+    /// What keeps the arguments' memory alive: of each address that is not 0 as many bytes as the kernel may touch.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
@@ -141,7 +139,6 @@ impl Builder {
             grid: [0; 3],
             arguments: Vec::new(),
             regions: Vec::new(),
-            bytes: 0,
         };
         Self { launch, element: Element::F32, error: None }
     }
@@ -163,8 +160,7 @@ impl Builder {
             self.refuse(|| anyhow!("argument {number} takes {bytes} aligned bytes, its region has {}", region.bytes));
         }
         self.launch.arguments.push(Argument::Address(region.address));
-        self.launch.regions.push(region.clone());
-        self.launch.bytes += bytes;
+        self.launch.regions.push(Region { bytes, ..region.clone() });
         self
     }
 
@@ -267,6 +263,7 @@ mod tests {
     fn memory_that_is_too_small_is_refused_with_op_and_shape() {
         let launch = |bytes| Builder::new("add", Element::F16, "[1, 2, 2, 8]").values(&region(bytes), 32).threads(4);
         assert_eq!(launch(64).unwrap().to_string(), "add_f16 of [1, 2, 2, 8]");
+        assert_eq!(launch(80).unwrap().regions()[0].bytes(), 64, "no more than the kernel touches");
         let refused = format!("{:#}", launch(63).err().unwrap());
         assert_eq!(
             refused,

@@ -8,6 +8,8 @@
 // addresses that were never given out.
 //
 // STAND_IN_MEMORY   the device's memory in bytes; 16 GiB where it is not set
+// STAND_IN_CHECK    looks at every access of every kernel, as tests/kernels/sanitizer says; takes twice as long and more.
+//                   A kernel may touch whatever lies behind its arguments in memory that was allocated as one
 // STAND_IN_LOSE     NAME:COUNT, the launch of a kernel whose name begins so at which the device is lost
 #pragma once
 
@@ -83,6 +85,9 @@ void finish_all();
 
 // Whether this thread records a graph, which forbids what waits or allocates; the recording is then broken.
 bool breaks_a_recording();
+
+// How many bytes from there on are one piece of memory that was given out.
+size_t memory_from(const void* address);
 
 // Whether so many bytes there are memory that was given out.
 bool is_memory(const void* address, size_t bytes);

@@ -75,12 +75,15 @@ void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
 
 }  // namespace
 
-bool is_memory(const void* address, size_t bytes) {
+size_t memory_from(const void* address) {
     auto at = blocks.upper_bound(static_cast<char*>(const_cast<void*>(address)));
-    if (at == blocks.begin()) return false;
+    if (at == blocks.begin()) return 0;
     --at;
-    return at->second.alive && static_cast<const char*>(address) + bytes <= at->first + at->second.bytes;
+    auto end = at->first + at->second.bytes;
+    return at->second.alive && address < end ? end - static_cast<const char*>(address) : 0;
 }
+
+bool is_memory(const void* address, size_t bytes) { return bytes <= memory_from(address); }
 
 // For a stand-in library.
 EXPORTED int stand_in_is_memory(const void* address, size_t bytes) {

@@ -25,7 +25,7 @@ struct Kernel {
     std::string name;
     const void* own;
     std::string signature;
-    bool (*run)(const void* kernel, const unsigned* grid, void** arguments, bool falling);
+    const char* (*run)(const void* kernel, const unsigned* grid, void** arguments, const size_t* sizes, bool falling);
     bool has_run = false;
 };
 
@@ -60,8 +60,7 @@ Kernel* kernel_named(const std::string& name) {
         const void* own = symbol<const void* (*)(const char*)>(library, "find_kernel")(name.c_str());
         if (!own) continue;
         const char* signature = symbol<const char* (*)(const void*)>(library, "kernel_signature")(own);
-        auto run = symbol<bool (*)(const void*, const unsigned*, void**, bool)>(library, "run_kernel");
-        return &(kernels[name] = {name, own, signature, run});
+        return &(kernels[name] = {name, own, signature, symbol<decltype(Kernel::run)>(library, "run_kernel")});
     }
     return nullptr;
 }
@@ -81,17 +80,20 @@ using Arguments = std::vector<std::array<char, 8>>;
 void run(Kernel& kernel, std::array<unsigned, 3> grid, Arguments arguments) {
     if (is_the_last(kernel.name)) return lose(LAUNCH_FAILED, kernel.name + " was to be the last");
     std::vector<void*> pointers;
+    std::vector<size_t> sizes(arguments.size());
     for (size_t at = 0; at < arguments.size(); at++) {
-        void* address;
-        std::memcpy(&address, arguments[at].data(), sizeof address);
-        if (kernel.signature[at] == 'p' && address && !is_memory(address, 1)) {
+        void* address = nullptr;
+        if (kernel.signature[at] == 'p') std::memcpy(&address, arguments[at].data(), sizeof address);
+        sizes[at] = memory_from(address);
+        if (address && sizes[at] == 0) {
             return lose(ILLEGAL_ADDRESS, kernel.name + " is given what is no memory as " + std::to_string(at));
         }
         pointers.push_back(arguments[at].data());
     }
     stand_in_changes++;
-    if (!kernel.run(kernel.own, grid.data(), pointers.data(), false)) {
-        lose(LAUNCH_FAILED, kernel.name + ": threads wait at different barriers");
+    const size_t* watched = setting("STAND_IN_CHECK") ? sizes.data() : nullptr;
+    if (const char* wrong = kernel.run(kernel.own, grid.data(), pointers.data(), watched, false)) {
+        lose(LAUNCH_FAILED, kernel.name + ": " + wrong);
     }
 }
 
