@@ -50,6 +50,8 @@ mod step;
 mod training;
 #[path = "../kernels/updates.rs"]
 mod updates;
+#[path = "../kernels/verification.rs"]
+mod verification;
 
 use memory::Memory;
 use tresnet::ops::cuda::{Element, Graph, Region, Upload, activation};

@@ -87,6 +87,9 @@ macro_rules! every_check {
             updates:
                 accumulated_clipped_and_scaled_updates_are_the_cpus,
                 lamb_and_lion_step_as_the_cpus;
+            verification:
+                values_are_made_up_alike_in_every_element,
+                deviations_are_counted_as_the_host_counts_them;
         }
     };
     ($ready:path; $($module:ident: $($check:ident),+;)+) => {

@@ -28,6 +28,7 @@ mod squeeze_excite;
 mod step;
 mod training;
 mod updates;
+mod verification;
 mod without_cudnn;
 
 use host as place;
