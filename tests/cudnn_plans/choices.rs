@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use tresnet::ops::cudnn::{
-    ConvPlan, ExecutionPlan, Graph, NoKernel, PlanCache, PlanOptions, Planner, Role, Target, Timing,
+    ConvPlan, ExecutionPlan, Graph, NoKernel, PlanCache, PlanOptions, Planner, Role, Target, Timing, Verification,
 };
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Fusion, Shape};
 
@@ -34,7 +34,12 @@ fn tuned(
     milliseconds: impl Fn(&ExecutionPlan, &Graph) -> f32,
 ) -> Result<ConvPlan> {
     let built = planner.build(&[*problem]).remove(0);
-    planner.fastest(built, |plan, graph| Ok(Timing::Milliseconds(milliseconds(plan, graph))))
+    planner.fastest(built, |plan, graph| Ok(Timing::Milliseconds(milliseconds(plan, graph))), unverified)
+}
+
+/// Nothing can run here.
+pub fn unverified(_: &ConvPlan) -> Result<Verification> {
+    Ok(Verification::Skipped(anyhow::anyhow!("there is no device")))
 }
 
 #[test]
@@ -106,15 +111,56 @@ fn an_engine_that_does_not_run_is_passed_over_and_a_lost_device_is_not() {
     let build = || planner.build(&[problem]).remove(0);
     let refused = || Ok(Timing::Refused(anyhow::anyhow!("no such kernel")));
     let runs = Cell::new(0);
-    let plan = planner.fastest(build(), |_, _| {
-        runs.set(runs.get() + 1);
-        if runs.get() == 2 { Ok(Timing::Milliseconds(1.0)) } else { refused() }
-    });
+    let plan = planner.fastest(
+        build(),
+        |_, _| {
+            runs.set(runs.get() + 1);
+            if runs.get() == 2 { Ok(Timing::Milliseconds(1.0)) } else { refused() }
+        },
+        unverified,
+    );
     assert!(plan.unwrap().milliseconds == Some(1.0) && runs.get() > 2, "{} runs", runs.get());
-    let error = planner.fastest(build(), |_, _| refused()).err().unwrap();
+    let error = planner.fastest(build(), |_, _| refused(), unverified).err().unwrap();
     assert!(error.is::<NoKernel>() && error.to_string().ends_with("no such kernel"), "{error}");
-    let error = planner.fastest(build(), |_, _| anyhow::bail!("illegal address")).err().unwrap();
+    let error = planner.fastest(build(), |_, _| anyhow::bail!("illegal address"), unverified).err().unwrap();
     let message = format!("{error:#}");
     assert!(!error.is::<NoKernel>() && message.contains("cannot time 2x14x14x64 -> 64, 3x3/1"), "{message}");
     assert!(message.ends_with("illegal address"), "{message}");
+}
+
+#[test]
+fn a_plan_that_computes_something_else_is_refused_and_the_next_gets_its_turn() {
+    let Some(target) = target() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let planner = planner(&target, Some(folder.path()));
+    let problem = small(Activation::Identity);
+    let wrong = || Ok(Verification::Wrong("by a lot".into()));
+    // The second is the fastest, then comes the first.
+    let times = Cell::new(0);
+    let measure = |_: &ExecutionPlan, _: &Graph| {
+        times.set(times.get() + 1);
+        Ok(Timing::Milliseconds([3.0, 1.0, 4.0].get(times.get() - 1).copied().unwrap_or(9.0)))
+    };
+    let held = Cell::new(0);
+    let build = || planner.build_anew(&[problem]).remove(0);
+    let chosen = planner.fastest(build(), measure, |plan| {
+        held.set(held.get() + 1);
+        if plan.milliseconds == Some(1.0) { wrong() } else { Ok(Verification::Right) }
+    });
+    let chosen = chosen.unwrap();
+    assert_eq!((chosen.milliseconds, chosen.verified, held.get()), (Some(3.0), true, 2));
+    // What was verified comes back as such, and is not held against anything again.
+    let mut kept = ranked(&planner, &problem).unwrap();
+    assert_eq!((&kept.engine, kept.verified), (&chosen.engine, true));
+    assert!(planner.admit(&mut kept, |_| unreachable!("it was verified")).unwrap().is_none());
+    // By rank the clock has no say.
+    times.set(0);
+    let first = planner.first_right(build(), measure, |_| Ok(Verification::Right)).unwrap();
+    let second = planner.first_right(build(), measure, |plan| {
+        if plan.engine == first.engine { wrong() } else { Ok(Verification::Right) }
+    });
+    let second = second.unwrap();
+    assert!(first.milliseconds.is_none() && second.engine != first.engine && second.verified);
+    let error = planner.fastest(build(), measure, |_| wrong()).err().unwrap();
+    assert!(error.is::<NoKernel>() && error.to_string().ends_with("computes something else: by a lot"), "{error}");
 }

@@ -8,6 +8,7 @@ pub(in crate::ops) mod opening;
 pub(in crate::ops) mod plans;
 pub(in crate::ops) mod recording;
 mod session;
+mod verification;
 
 use std::sync::Arc;
 
