@@ -37,6 +37,7 @@ mod network;
 #[path = "../kernels/optimizer.rs"]
 mod optimizer;
 mod place;
+mod plans;
 #[path = "../common/random.rs"]
 mod random;
 #[path = "../kernels/resize.rs"]
@@ -79,6 +80,16 @@ fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
         let words =
             ["batches_arrive", "verdicts_from_a_gpu", "a_tresnets_step", "updates_are_the_cpus", "infer_counts_what"];
         ["early", "copies", "7"].iter().for_each(|order| stand_in::run_tests(&words, &[("STAND_IN_ORDER", order)]));
+    }
+}
+
+#[test]
+fn with_kernels_of_cudnns_that_are_wrong_networks_are_still_the_cpus() {
+    if !place::is_there() {
+        let words = ["plans::", "a_tresnet_of_odd_widths", "steps_in_half_precision"];
+        stand_in::run_tests(&words, &[("STAND_IN_CUDNN", "wrong")]);
+        stand_in::run_tests(&["plans::"], &[("STAND_IN_CUDNN", "all-wrong")]);
+        stand_in::run_tests(&["plans::without_memory"], &[("STAND_IN_MEMORY", "300000000")]);
     }
 }
 
