@@ -48,6 +48,8 @@ pub use pool::{
     average_pool_2x2, average_pool_2x2_gradient, average_pool_2x2_shape, global_average_pool,
     global_average_pool_gradient,
 };
+#[cfg(feature = "cuda")]
+pub use schedule::gpu::convolution::{Convolutions, Operands};
 pub use schedule::{
     Constant, Constants, GateScratch, Loaded, Memory, Parameters, Request, Run, Schedule, Slot, Step, Verdicts,
     convolution_workspace, free_device_memory, is_out_of_device_memory, load, place,

@@ -79,6 +79,68 @@ fn infer_counts_the_same_by_whatever_kernels_cudnn_has() {
 }
 
 #[test]
+fn infer_counts_the_same_where_cudnns_kernels_compute_something_else_and_says_which_do() {
+    if on_stand_in_alone() {
+        for has in ["wrong", "all-wrong"] {
+            let run = tresnet(&format!("{INFER} --device cuda"), &[("STAND_IN_CUDNN", has)]);
+            assert!(
+                run.stderr.contains("conv + bias + relu: cuDNN's engine 0 computes something else: "),
+                "{}",
+                run.stderr
+            );
+            assert_eq!(run.stderr.contains("by a slow kernel of our own"), has == "all-wrong", "{}", run.stderr);
+            assert_counts(&run.json());
+        }
+    }
+}
+
+/// Changes every entry of a cache of plans; how many there are, and how many of them were verified.
+fn entries(cache: &TempDir, change: impl Fn(&mut Value)) -> [usize; 2] {
+    let mut found = [0; 2];
+    for path in cache.path().read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        let mut entry: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        found[0] += 1;
+        found[1] += usize::from(entry["verified"] == true);
+        change(&mut entry);
+        std::fs::write(&path, entry.to_string()).unwrap();
+    }
+    found
+}
+
+#[test]
+fn a_plan_in_the_cache_that_was_not_verified_is_verified_once() {
+    if on_stand_in_alone() {
+        let cache = tempfile::tempdir().unwrap();
+        let place = ("TRESNET_CUDNN_CACHE", cache.path().to_str().unwrap());
+        let infer = |settings: &[(&str, &str)]| tresnet(&format!("{INFER} --device cuda"), settings);
+        let cold = infer(&[place]).stderr;
+        let [count, verified] = entries(&cache, |entry| entry["verified"] = false.into());
+        assert!(count > 5 && verified == count, "{verified} of {count} were verified");
+        assert!(cold.contains(&format!("planned {count} convolutions, 0 of them from the cache")), "{cold}");
+        assert!(cold.contains(&format!("verifying {count} of them")), "{cold}");
+        let again = infer(&[place]).stderr;
+        assert!(again.contains(&format!("{count} of them from the cache")), "{again}");
+        assert!(again.contains(&format!("verifying {count} of them")), "{again}");
+        assert_eq!(entries(&cache, |_| {}), [count, count]);
+        let warm = infer(&[place]).stderr;
+        assert!(!warm.contains("verifying"), "{warm}");
+        // What was not verified is not trusted, wherever it comes from.
+        entries(&cache, |entry| {
+            let plan = entry["plan"].as_str().unwrap().split_once(' ').unwrap().1.to_owned();
+            entry["choice"]["engine"] = 0.into();
+            entry["plan"] = format!("0 {plan}").into();
+            entry["verified"] = false.into();
+        });
+        let wrong = infer(&[place, ("STAND_IN_CUDNN", "wrong")]);
+        // In each of a problem's forms.
+        assert!(wrong.stderr.matches("cuDNN's engine 0 computes something else").count() >= count, "{}", wrong.stderr);
+        assert_counts(&wrong.json());
+        let engines = entries(&cache, |entry| assert_eq!(entry["choice"]["engine"], 7));
+        assert_eq!(engines, [count, count]);
+    }
+}
+
+#[test]
 fn a_batch_that_does_not_fit_goes_through_in_parts_and_none_is_a_failure() {
     if on_stand_in_alone() {
         // cuDNN's workspace takes 256 MiB of it.
@@ -157,6 +219,24 @@ fn a_run_whose_device_was_lost_goes_on_to_the_very_bits_of_one_that_was_not() {
             "the resumed run has other weights"
         );
         assert!(file("whole", "summary.csv") == file("lost", "summary.csv"), "the resumed run has another history");
+    }
+}
+
+#[test]
+fn training_goes_on_to_the_very_bits_where_cudnns_first_kernels_compute_something_else() {
+    if on_stand_in_alone() {
+        let (data, out) = (few_digits(), tempfile::tempdir().unwrap());
+        let right = train(&data, &out, "right", "", &[]);
+        let wrong = train(&data, &out, "wrong", "", &[("STAND_IN_CUDNN", "wrong")]);
+        assert_eq!([right.status, wrong.status], [Some(0); 2], "{}{}", right.stderr, wrong.stderr);
+        assert!(!right.stderr.contains("computes something else"), "{}", right.stderr);
+        for pass in ["conv + statistics", "input gradient", "input gradient + add", "weight gradient"] {
+            let told = format!("{pass}: cuDNN's engine 0 computes something else: ");
+            assert!(wrong.stderr.contains(&told), "{pass}: {}", wrong.stderr);
+        }
+        // The stand-in's other engine computes what the first one should.
+        let weights = |experiment: &str| std::fs::read(out.path().join(experiment).join("last.safetensors")).unwrap();
+        assert!(weights("right") == weights("wrong"), "another kernel gave other weights");
     }
 }
 

@@ -39,6 +39,7 @@ mod network;
 #[path = "../kernels/optimizer.rs"]
 mod optimizer;
 mod place;
+mod plans;
 #[path = "../common/random.rs"]
 mod random;
 #[path = "../kernels/resize.rs"]
@@ -53,6 +54,8 @@ mod step;
 mod training;
 #[path = "../kernels/updates.rs"]
 mod updates;
+#[path = "../kernels/verification.rs"]
+mod verification;
 
 use memory::Memory;
 use tresnet::ops::cuda::{Element, Graph, Region, Upload, activation};
@@ -93,6 +96,16 @@ fn the_order_in_which_streams_get_to_their_work_changes_nothing() {
 fn kernels_of_a_graph_keep_the_sanitizers_rules_on_a_stand_in() {
     if !place::is_there() {
         stand_in::run_tests(&["a_recorded_graph", "updates_are_the_cpus"], &[("STAND_IN_CHECK", "1")]);
+    }
+}
+
+#[test]
+fn with_kernels_of_cudnns_that_are_wrong_networks_are_still_the_cpus() {
+    if !place::is_there() {
+        let words = ["plans::", "a_tresnet_of_odd_widths", "steps_in_half_precision"];
+        stand_in::run_tests(&words, &[("STAND_IN_CUDNN", "wrong")]);
+        stand_in::run_tests(&["plans::"], &[("STAND_IN_CUDNN", "all-wrong")]);
+        stand_in::run_tests(&["plans::without_memory"], &[("STAND_IN_MEMORY", "300000000")]);
     }
 }
 

@@ -88,6 +88,9 @@ macro_rules! every_check {
                 accumulated_clipped_and_scaled_updates_are_the_cpus,
                 lamb_and_lion_step_as_the_cpus,
                 values_and_units_are_clipped_as_the_cpus;
+            verification:
+                values_are_made_up_alike_in_every_element,
+                deviations_are_counted_as_the_host_counts_them;
         }
     };
     ($ready:path; $($module:ident: $($check:ident),+;)+) => {

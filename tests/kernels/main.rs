@@ -29,6 +29,7 @@ mod squeeze_excite;
 mod step;
 mod training;
 mod updates;
+mod verification;
 mod without_cudnn;
 
 use host as place;

@@ -46,6 +46,7 @@ pub mod subsample;
 pub mod training;
 #[cfg(feature = "cuda")]
 mod upload;
+pub mod verification;
 
 pub use columns::image_splits;
 #[cfg(feature = "cuda")]

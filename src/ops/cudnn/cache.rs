@@ -37,13 +37,16 @@ pub struct Entry {
     pub choice: EngineChoice,
     /// Time of a run, where it was measured.
     pub milliseconds: Option<f32>,
+    /// Whether its results were those of our own kernels. Entries from before anything was verified do not say so.
+    #[serde(default)]
+    pub verified: bool,
     /// The plan as cuDNN writes it.
     pub plan: String,
 }
 
 impl Entry {
     pub fn new(key: String, fusion: Fusion, graph: usize, choice: EngineChoice, plan: String) -> Self {
-        Self { format: FORMAT, key, fusion, graph, choice, milliseconds: None, plan }
+        Self { format: FORMAT, key, fusion, graph, choice, milliseconds: None, verified: false, plan }
     }
 }
 
@@ -132,6 +135,17 @@ mod tests {
         cache.put(&kept).unwrap();
         assert_eq!(cache.get("a"), Some(kept));
         assert_eq!(cache.get("b"), None);
+    }
+
+    #[test]
+    fn an_entry_that_does_not_say_so_was_not_verified() {
+        let (_folder, cache) = cache();
+        cache.put(&Entry { verified: true, ..entry("a") }).unwrap();
+        assert!(cache.get("a").unwrap().verified);
+        let path = cache.path("a");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(r#""verified":true,"#, "")).unwrap();
+        assert_eq!(cache.get("a"), Some(entry("a")));
     }
 
     #[test]

@@ -30,5 +30,5 @@ pub use graph::{Graph, Operation, Role, Tensor, TensorId};
 pub use library::{Library, StatusError};
 pub use options::PlanOptions;
 pub use plan::{Bound, ExecutionPlan};
-pub use planner::{ConvPlan, NoKernel, Planner, Refusal, Timing};
+pub use planner::{ConvPlan, NoKernel, Planner, Refusal, Timing, Verification};
 pub use target::Target;

@@ -1,13 +1,13 @@
 //! From convolutions to the kernels that compute them: the most of each in one kernel that cuDNN knows, on the engine
 //! that is fastest by measurement, or first in cuDNN's ranking where nothing is measured. Plans are built over all cores
-//! first; what is timed then has the device to itself.
+//! first; what is timed then has the device to itself. A plan that computes something else is none, however fast it is.
 
 use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 
 use super::cache::{Entry, PlanCache};
-use super::candidates::{Built, Candidate, all_of, first_of};
+use super::candidates::{Built, Candidate, Form, all_of, first_of};
 use super::convolution::graphs;
 use super::engine::{Engine, EngineChoice};
 use super::graph::Graph;
@@ -25,14 +25,26 @@ pub struct ConvPlan {
     pub fusion: Fusion,
     /// The tensors that it wants.
     pub graph: Graph,
+    /// The graph's number among those of the fusion.
+    pub(super) number: usize,
     pub plan: ExecutionPlan,
     pub engine: EngineChoice,
     /// Engines that cuDNN offers for the graph.
     pub engines: usize,
     /// Time of a run, where it was measured.
     pub milliseconds: Option<f32>,
+    /// Whether its results were those of our own kernels.
+    pub verified: bool,
     /// What was asked for before, and why it was not granted.
     pub refusals: Vec<Refusal>,
+}
+
+impl ConvPlan {
+    fn of(problem: ConvProblem, candidate: Candidate, milliseconds: Option<f32>) -> Self {
+        let Candidate { plan, form: Form { fusion, number, graph }, choice: engine, engines } = candidate;
+        let (verified, refusals) = (false, Vec::new());
+        Self { problem, fusion, graph, number, plan, engine, engines, milliseconds, verified, refusals }
+    }
 }
 
 /// A fusion that was not granted.
@@ -59,6 +71,15 @@ pub enum Timing {
     Milliseconds(f32),
     /// This plan does not run here, though the device is well.
     Refused(anyhow::Error),
+}
+
+/// What holding a plan's results against those of our own kernels came to.
+pub enum Verification {
+    Right,
+    /// Nothing was compared, and why.
+    Skipped(anyhow::Error),
+    /// How far off they are.
+    Wrong(String),
 }
 
 /// Makes plans for a target.
@@ -104,69 +125,120 @@ impl Planner<'_> {
         let Built { problem, kept, candidates, refusals } = built;
         match (kept, candidates.into_iter().next()) {
             (Some(plan), _) => Ok(plan),
-            (None, Some(candidate)) => self.finish(problem, candidate, None, refusals),
+            (None, Some(candidate)) => {
+                let plan = ConvPlan { refusals, ..ConvPlan::of(problem, candidate, None) };
+                self.keep(&plan)?;
+                Ok(plan)
+            }
             (None, None) => Err(self.nothing(&problem, &refusals)),
         }
     }
 
-    /// The fastest plan by `measure`, which runs a plan for a graph; what a lesser fusion leaves over is counted at
-    /// [`PlanOptions::bandwidth`]. Plans that do not run are passed over.
+    /// The fastest plan by `measure`, which runs a plan for a graph, that `verify` finds nothing wrong with; what a lesser
+    /// fusion leaves over is counted at [`PlanOptions::bandwidth`]. Plans that do not run are passed over, and so are those
+    /// that compute something else, which a warning says.
     ///
     /// # Errors
-    /// [`NoKernel`], if not even the product alone could be built and run, and what `measure` says.
+    /// [`NoKernel`], if not even the product alone could be built, run and verified, and what the two say.
     pub fn fastest(
         &self,
         built: Built,
+        measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
+        verify: impl FnMut(&ConvPlan) -> Result<Verification>,
+    ) -> Result<ConvPlan> {
+        self.choose(built, true, measure, verify)
+    }
+
+    /// As [`Self::fastest`], but the first of them by rank, whatever `measure` says of its time.
+    ///
+    /// # Errors
+    /// As for the fastest.
+    pub fn first_right(
+        &self,
+        built: Built,
+        measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
+        verify: impl FnMut(&ConvPlan) -> Result<Verification>,
+    ) -> Result<ConvPlan> {
+        self.choose(built, false, measure, verify)
+    }
+
+    fn choose(
+        &self,
+        built: Built,
+        by_time: bool,
         mut measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
+        mut verify: impl FnMut(&ConvPlan) -> Result<Verification>,
     ) -> Result<ConvPlan> {
         let Built { problem, kept, candidates, mut refusals } = built;
         if let Some(plan) = kept {
             return Ok(plan);
         }
-        let mut best: Option<(f32, f32, Candidate)> = None;
+        let mut running: Vec<(f32, f32, Candidate)> = Vec::new();
         for candidate in candidates {
             let fusion = candidate.form.fusion;
             let rest = problem.rest_bytes(fusion, self.options.element)? as f32 / self.options.bandwidth * 1e3;
             let timing = measure(&candidate.plan, &candidate.form.graph)
                 .with_context(|| format!("cannot time {problem} on engine {}", candidate.choice.engine))?;
             match timing {
-                Timing::Milliseconds(own) if best.as_ref().is_none_or(|(_, total, _)| own + rest < *total) => {
-                    best = Some((own, own + rest, candidate));
-                }
-                Timing::Milliseconds(_) => {}
+                Timing::Milliseconds(own) => running.push((own, own + rest, candidate)),
                 Timing::Refused(error) => {
                     tracing::debug!("{problem}: engine {} does not run: {error:#}", candidate.choice.engine);
                     refusals.push(Refusal { fusion, reason: format!("{error:#}") });
                 }
             }
         }
-        match best {
-            Some((own, _, candidate)) => {
-                refusals.retain(|refusal| refusal.fusion != candidate.form.fusion);
-                self.finish(problem, candidate, Some(own), refusals)
-            }
-            None => Err(self.nothing(&problem, &refusals)),
+        if by_time {
+            // Of two that take as long the more fused one stays first.
+            running.sort_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
         }
+        for (own, _, candidate) in running {
+            let mut plan = ConvPlan::of(problem, candidate, by_time.then_some(own));
+            match self.admit(&mut plan, &mut verify)? {
+                None => {
+                    refusals.retain(|refusal| refusal.fusion != plan.fusion);
+                    return Ok(ConvPlan { refusals, ..plan });
+                }
+                Some(reason) => refusals.push(Refusal { fusion: plan.fusion, reason }),
+            }
+        }
+        Err(self.nothing(&problem, &refusals))
     }
 
-    fn finish(
+    /// Keeps a plan on disk and returns nothing, unless `verify` finds that it is wrong: then why, which is also said. A
+    /// plan that was verified before is not again.
+    ///
+    /// # Errors
+    /// What `verify` says.
+    pub fn admit(
         &self,
-        problem: ConvProblem,
-        candidate: Candidate,
-        milliseconds: Option<f32>,
-        refusals: Vec<Refusal>,
-    ) -> Result<ConvPlan> {
-        let Candidate { plan, form, choice: engine, engines } = candidate;
-        if let Some(cache) = &self.cache {
-            let mut entry = Entry::new(self.key(&problem), form.fusion, form.number, engine.clone(), plan.to_json()?);
-            entry.milliseconds = milliseconds;
-            // A plan that cannot be kept still runs.
-            if let Err(error) = cache.put(&entry) {
-                tracing::warn!("{error:#}");
+        plan: &mut ConvPlan,
+        verify: impl FnOnce(&ConvPlan) -> Result<Verification>,
+    ) -> Result<Option<String>> {
+        if plan.verified {
+            return Ok(None);
+        }
+        let (problem, engine) = (plan.problem, plan.engine.engine);
+        match verify(plan).with_context(|| format!("cannot verify {problem} on engine {engine}"))? {
+            Verification::Right => plan.verified = true,
+            Verification::Skipped(why) => tracing::debug!("{problem}: engine {engine} is not verified: {why:#}"),
+            Verification::Wrong(how) => {
+                let reason = format!("engine {engine} computes something else: {how}");
+                tracing::warn!("{problem}: cuDNN's {reason}; it is left out");
+                return Ok(Some(reason));
             }
         }
-        let (fusion, graph) = (form.fusion, form.graph);
-        Ok(ConvPlan { problem, fusion, graph, plan, engine, engines, milliseconds, refusals })
+        self.keep(plan)?;
+        Ok(None)
+    }
+
+    fn keep(&self, plan: &ConvPlan) -> Result<()> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let ConvPlan { problem, fusion, number, engine, milliseconds, verified, .. } = plan;
+        let mut entry = Entry::new(self.key(problem), *fusion, *number, engine.clone(), plan.plan.to_json()?);
+        (entry.milliseconds, entry.verified) = (*milliseconds, *verified);
+        // A plan that cannot be kept still runs.
+        cache.put(&entry).unwrap_or_else(|error| tracing::warn!("{error:#}"));
+        Ok(())
     }
 
     fn kept(&self, target: &Target, problem: &ConvProblem, measured: bool) -> Option<ConvPlan> {
@@ -198,10 +270,12 @@ impl Planner<'_> {
             problem: *problem,
             fusion: entry.fusion,
             graph,
+            number: entry.graph,
             plan,
             engine: entry.choice.clone(),
             engines: 1,
             milliseconds: entry.milliseconds,
+            verified: entry.verified,
             refusals: Vec::new(),
         })
     }

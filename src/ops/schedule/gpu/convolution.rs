@@ -83,8 +83,13 @@ impl Convolutions {
         self
     }
 
+    /// What maps are made of.
+    pub(super) fn element(&self) -> Element {
+        self.options.element
+    }
+
     /// What makes plans, kept in the user's cache.
-    pub(super) fn planner(&self) -> Planner<'_> {
+    pub fn planner(&self) -> Planner<'_> {
         Planner { target: &self.target, options: self.options, cache: PlanCache::of_the_user() }
     }
 
@@ -116,13 +121,7 @@ impl Convolutions {
     /// # Errors
     /// Where the tensors are not what the plan needs, or the device is lost: a kernel that went astray takes everything
     /// with it that was to run after it. What cuDNN alone says against a run refuses the plan.
-    pub(super) fn time(
-        &self,
-        device: &Device,
-        plan: &ExecutionPlan,
-        graph: &Graph,
-        tensors: &dyn Operands,
-    ) -> Result<Timing> {
+    pub fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<Timing> {
         self.milliseconds(device, plan, graph, tensors).map(Timing::Milliseconds).or_else(|error| {
             // An error of the context's stays with it, and shows here again, whoever reported it first.
             device.synchronize().with_context(|| format!("{error:#}"))?;

@@ -9,6 +9,7 @@ pub(in crate::ops) mod plans;
 mod profiling;
 pub(in crate::ops) mod recording;
 mod session;
+mod verification;
 
 use std::sync::Arc;
 

@@ -102,6 +102,8 @@ struct EngineFacts {
     int64_t workspace;
     // Whether its plan can be made, and whether it then runs.
     bool can_be_planned, can_run;
+    // Whether it computes something a little different.
+    bool is_wrong = false;
 };
 
 // cuDNN's ranking (A, 3) and its further ones (FALLBACK, 2).

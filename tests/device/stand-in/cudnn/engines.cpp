@@ -10,9 +10,9 @@ bool is_set(const char* what) {
 
 std::vector<EngineFacts> engines(int mode) {
     constexpr int FALLBACK = 2;
-    if (mode == FALLBACK) return {{7, 1 << 20, true, true}};
-    bool fails = is_set("failing");
-    return {{0, 64, true, !fails}, {1, 0, false, true}};
+    if (mode == FALLBACK) return {{7, 1 << 20, true, true, is_set("all-wrong")}};
+    bool fails = is_set("failing"), is_wrong = is_set("wrong") || is_set("all-wrong");
+    return {{0, 64, true, !fails, is_wrong}, {1, 0, false, true}};
 }
 
 EngineFacts engine(int64_t index) {

@@ -2,12 +2,15 @@
 // calls, with engines that compute on the processor, when the stream gets there.
 //
 // STAND_IN_CUDNN   `bare` refuses every graph of more than one operation, `nothing` every graph; with `failing` the
-//                  engine that ranks first can be planned and does not run
+//                  engine that ranks first can be planned and does not run; with `wrong` it runs and computes
+//                  something a little different, faster than the others, and with `all-wrong` so does every engine
 #include <dlfcn.h>
 
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "descriptor.hpp"
 
@@ -37,7 +40,7 @@ struct Task {
     std::shared_ptr<const Program> program;
     std::map<int64_t, char*> addresses;
     char* workspace;
-    int64_t workspace_bytes;
+    EngineFacts facts;
 
     // Whether running it twice is the same as running it once.
     bool can_be_repeated() const {
@@ -50,21 +53,25 @@ struct Task {
 void run(void* data) {
     auto& task = *static_cast<Task*>(data);
     auto is_memory = driver<int (*)(const void*, size_t)>("stand_in_is_memory");
-    bool good = !task.workspace_bytes || is_memory(task.workspace, task.workspace_bytes);
+    int64_t workspace_bytes = task.facts.workspace;
+    bool good = !workspace_bytes || is_memory(task.workspace, workspace_bytes);
     for (auto& tensor : task.program->tensors) {
         if (tensor.is_virtual) continue;
         const char* address = task.addresses[tensor.id];
         good = good && is_memory(address, tensor.bytes()) && reinterpret_cast<uintptr_t>(address) % ALIGNMENT == 0;
     }
     if (!good) return driver<void (*)(const char*)>("stand_in_lose")("a convolution's tensors are no aligned memory");
+    // A clock is to prefer the wrong one.
+    if (is_set("wrong") && !task.facts.is_wrong) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     // To run again what has just run would change nothing, and plans are timed so.
     static Task last{};
     static uint64_t since;
     auto& changes = *driver<uint64_t*>("stand_in_changes");
-    bool again = last.program == task.program && last.addresses == task.addresses && since == changes;
+    bool again = last.program == task.program && last.facts.index == task.facts.index &&
+                 last.addresses == task.addresses && since == changes;
     if (again && task.can_be_repeated()) return;
-    std::memset(task.workspace, 0xff, task.workspace_bytes);
-    task.program->run(task.addresses);
+    std::memset(task.workspace, 0xff, workspace_bytes);
+    (task.facts.is_wrong ? flawed(*task.program) : *task.program).run(task.addresses);
     last = task;
     since = ++changes;
 }
@@ -251,7 +258,7 @@ EXPORTED Status cudnnBackendExecute(Handle* handle, void* plan, void* pack) {
         auto text = own->all<char>(405);
         EngineFacts facts = engine(std::stoll(std::string(text.begin(), text.end())));
         if (!facts.can_run) throw Refusal(EXECUTION_FAILED, "this engine never runs");
-        auto* task = new Task{own->program, {}, bound->one<char*>(1003), facts.workspace};
+        auto* task = new Task{own->program, {}, bound->one<char*>(1003), facts};
         auto ids = bound->all<int64_t>(1000);
         auto addresses = bound->all<char*>(1001);
         for (size_t at = 0; at < ids.size(); at++) task->addresses[ids[at]] = addresses[at];

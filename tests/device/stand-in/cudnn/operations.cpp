@@ -144,10 +144,10 @@ void compute(const Operation& operation, const std::vector<Tensor>& tensors, std
                              [&x = value(0), &y = value(1)](int64_t at, int64_t sum) { y[sum] += x[at]; });
         // x -> sum, squares
         case Operation::STATISTICS:
-            return each_pair(tensor(0), tensor(1),
-                             [&x = value(0), &sums = value(1), &squares = value(2)](int64_t at, int64_t channel) {
-                                 sums[channel] += x[at];
-                                 squares[channel] += x[at] * x[at];
-                             });
+            return each_pair(tensor(0), tensor(1), [&, &x = value(0), &sums = value(1), &squares = value(2)](
+                                                       int64_t at, int64_t channel) {
+                sums[channel] += operation.factor * x[at];
+                squares[channel] += operation.factor * x[at] * x[at];
+            });
     }
 }

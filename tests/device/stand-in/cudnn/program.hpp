@@ -39,6 +39,8 @@ struct Operation {
     Convolution convolution;
     Mode mode = Mode::IDENTITY;
     double slope = 0;
+    // What sums are multiplied by.
+    float factor = 1;
 };
 
 struct Program {
@@ -52,3 +54,7 @@ struct Program {
     // Throws where the text is no program's.
     static Program of(const std::string& text);
 };
+
+// The same with one thing that is subtly wrong: a slope is ignored, else what is added last is left out, else sums are off
+// by a factor, else the filter is shifted by a column.
+Program flawed(const Program& program);
