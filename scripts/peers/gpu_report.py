@@ -18,9 +18,11 @@ from pathlib import Path
 from gpu_steps import PREPARED, ROOT, SANITIZER, TESTS, Step, steps
 from gpu_table import markdown
 
-# Plans are built once for all steps; nvJPEG is there where the machine names none itself.
+# This Python's NVIDIA libraries are tresnet's too, which looks at the Pythons on PATH; plans are built once for all
+# steps; nvJPEG is there where the machine names none itself.
 LIBRARIES = [os.environ.get("LD_LIBRARY_PATH", ""), str(PREPARED / "nvjpeg/nvidia/cu13/lib")]
 ENVIRONMENT = os.environ | {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     "LD_LIBRARY_PATH": ":".join(filter(None, LIBRARIES)),
     "TRESNET_CUDNN_CACHE": os.environ.get("TRESNET_CUDNN_CACHE", str(PREPARED / "plans")),
 }
