@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from pathlib import Path
 from gpu_steps import PREPARED, ROOT, SANITIZER, TESTS, Step, steps
 from gpu_table import markdown
 
-# Plans are built once for all steps; nvJPEG is there where the machine names none itself.
+# This Python's NVIDIA libraries are tresnet's too, which looks at the Pythons on PATH; plans are built once for all
+# steps; nvJPEG is there where the machine names none itself.
 LIBRARIES = [os.environ.get("LD_LIBRARY_PATH", ""), str(PREPARED / "nvjpeg/nvidia/cu13/lib")]
 ENVIRONMENT = os.environ | {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     "LD_LIBRARY_PATH": ":".join(filter(None, LIBRARIES)),
     "TRESNET_CUDNN_CACHE": os.environ.get("TRESNET_CUDNN_CACHE", str(PREPARED / "plans")),
 }
@@ -31,8 +34,8 @@ SAID, SAID_BY_TESTS = 2000, 30_000
 def run(step: Step, seconds: float) -> dict:
     """What a step came to: its JSON, its tests' results, or how it failed."""
     try:
-        done = subprocess.run(step.command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=seconds)
-        out, said, end = done.stdout, done.stdout + done.stderr, f"status {done.returncode}"
+        out, error, status = finished(step.command, seconds)
+        said, end = out + error, f"status {status}"
     except subprocess.TimeoutExpired as late:
         parts = [part.decode(errors="replace") if part else "" for part in (late.stdout, late.stderr)]
         out, said, end = parts[0], "".join(parts), f"no end after {seconds:.0f} s"
@@ -48,6 +51,20 @@ def run(step: Step, seconds: float) -> dict:
         return json.loads(out[out.index("{") :])
     except ValueError:
         return {"failed": end, "said": said[-SAID:]}
+
+
+def finished(command: list[str], seconds: float) -> tuple[str, str, int]:
+    """What a command printed, and its status. Where it takes too long, all that it started ends with it: what went on
+    would be measured with the next step."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            return *process.communicate(timeout=seconds), process.returncode
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def tested(out: str, said: str, end: str) -> dict:

@@ -65,9 +65,10 @@ impl Device {
         })
     }
 
-    /// Bytes that nobody has taken.
+    /// Bytes that nobody has taken. Waits for the stream: what was freed in its order, the driver gives back when
+    /// somebody waits, and counts as taken until then.
     pub fn free_memory(&self) -> Result<usize> {
-        self.context.bind_to_thread()?;
+        self.synchronize()?;
         Ok(mem_get_info()?.0)
     }
 

@@ -27,10 +27,10 @@ const LEAST: usize = 2;
 impl Default for PlanOptions {
     /// Maps of f16, 256 MiB of workspace, cuDNN's first 8 engines, and the bandwidth of a copy on an H200.
     ///
-    /// Building takes about 45 s, so that a minute is left over for timing: a candidate runs seven times, so that eight of
-    /// each problem take as long as some 60 to 120 steps of the network. On 16 cores 45 s are 600 kernels, and nothing is
-    /// left out: all 887 candidates of tresnet_m's 71 problems, evaluation's and training's, took 107 s of one core, most
-    /// of them being cuDNN's own. On 2 cores 45 s are 75 kernels.
+    /// Building takes about 45 s, so that a minute is left over for timing: a candidate runs eleven times, so that
+    /// eight of each problem take as long as some 90 to 190 steps of the network. On 16 cores 45 s are 600 kernels, and
+    /// nothing is left out: all 887 candidates of tresnet_m's 71 problems, evaluation's and training's, took 107 s of
+    /// one core, most of them being cuDNN's own. On 2 cores 45 s are 75 kernels.
     fn default() -> Self {
         let element = Element::F16;
         let (workspace, bandwidth) = (256 << 20, 4.3e12);

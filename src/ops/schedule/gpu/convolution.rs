@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use cudarc::driver::{DriverError, sys::CUresult};
 
-use crate::ops::cuda::{Arena, Device, Element, Region};
+use crate::ops::cuda::{self, Arena, Device, Element, Region};
 use crate::ops::cudnn::{
     Bound, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, StatusError, Target, Timing,
 };
 
-/// Runs before the clock starts, and on it.
-const WARM_UP: usize = 2;
+/// Runs that are recorded to be timed together.
 const TIMED: usize = 5;
 
 /// cuDNN on the device's stream, with its workspace.
@@ -120,12 +120,13 @@ impl Convolutions {
     ///
     /// # Errors
     /// Where the tensors are not what the plan needs, or the device is lost: a kernel that went astray takes everything
-    /// with it that was to run after it. What cuDNN alone says against a run refuses the plan.
+    /// with it that was to run after it. What cuDNN alone says against a run, or that it cannot be recorded, refuses
+    /// the plan.
     pub fn time(&self, device: &Device, plan: &ExecutionPlan, graph: &Graph, tensors: &dyn Operands) -> Result<Timing> {
         self.milliseconds(device, plan, graph, tensors).map(Timing::Milliseconds).or_else(|error| {
             // An error of the context's stays with it, and shows here again, whoever reported it first.
             device.synchronize().with_context(|| format!("{error:#}"))?;
-            if error.is::<StatusError>() { Ok(Timing::Refused(error)) } else { Err(error) }
+            if is_the_plans(&error) { Ok(Timing::Refused(error)) } else { Err(error) }
         })
     }
 
@@ -137,16 +138,25 @@ impl Convolutions {
         tensors: &dyn Operands,
     ) -> Result<f32> {
         let bound = self.bind(plan, graph, tensors)?;
-        for _ in 0..WARM_UP {
-            bound.run(device)?;
-        }
+        // Kernels are loaded when they first run, which a recording would not allow.
+        bound.run(device)?;
+        // As it will run: one by one the host would take longer to submit small ones than the device to run them.
+        let mut recorded = cuda::Graph::record(device, || (0..TIMED).try_for_each(|_| bound.run(device)))?;
+        // The first launch keeps the device busy until the second one is there.
+        recorded.launch()?;
         let start = device.moment()?;
-        for _ in 0..TIMED {
-            bound.run(device)?;
-        }
+        recorded.launch()?;
         let elapsed = start.until(&device.moment()?)?;
         Ok(elapsed.as_secs_f32() * 1e3 / TIMED as f32)
     }
+}
+
+/// Whether an error says something against a plan and nothing against the device.
+fn is_the_plans(error: &Error) -> bool {
+    use CUresult::{CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED};
+    let cannot_be_recorded = [CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED];
+    let said = error.downcast_ref::<DriverError>();
+    error.is::<StatusError>() || said.is_some_and(|said| cannot_be_recorded.contains(&said.0))
 }
 
 impl BoundConvolution {
