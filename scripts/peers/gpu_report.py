@@ -29,6 +29,8 @@ ENVIRONMENT = os.environ | {
 }
 # Characters that are kept of what a step said.
 SAID, SAID_BY_TESTS = 2000, 30_000
+# Lines that are kept: that kernels are slow is said of each.
+WARNINGS = 20
 
 
 def run(step: Step, seconds: float) -> dict:
@@ -47,8 +49,9 @@ def run(step: Step, seconds: float) -> dict:
         return tested(out, said, end)
     if str(TESTS) in step.command:
         return sanitized(said, end)
+    warnings = [line.strip() for line in error.splitlines() if line.strip().startswith("WARN ")]
     try:
-        return json.loads(out[out.index("{") :])
+        return json.loads(out[out.index("{") :]) | ({"warnings": warnings[:WARNINGS]} if warnings else {})
     except ValueError:
         return {"failed": end, "said": said[-SAID:]}
 

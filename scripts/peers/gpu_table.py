@@ -12,22 +12,24 @@ def markdown(report: dict) -> str:
     facts = [machine.get("name", "?"), f"driver {machine.get('driver_version', '?')}", f"cuDNN {machine.get('cudnn', '?')}",
              f"PyTorch {machine.get('torch', '?')}", f"timm {machine.get('timm', '?')}"]  # fmt: skip
     lines = [f"# {report['date']}: {', '.join(facts)}", ""]
-    if tests := report["steps"].get("device tests"):
-        lines += [told_tests(tests), ""]
+    lines += [f"{told_tests(name, step)}\n" for name, step in report["steps"].items() if name.startswith("device tests")]
     lines += [f"{name}: {told_sanitizer(step)}\n" for name, step in report["steps"].items() if "sanitizer" in name]
     lines += ["| | tresnet | PyTorch's best | by | ratio | wanted |", "|---|---|---|---|---|---|"]
     for case in cases(report):
         lines += rows(report, case)
+    warned = [name for name, step in report["steps"].items() if step.get("warnings")]
+    if warned:
+        lines += ["", "With warnings:", ""] + [f"- {name}: {report['steps'][name]['warnings'][0]}" for name in warned]
     failed = [name for name, step in report["steps"].items() if "failed" in step]
     if failed:
         lines += ["", "Without a figure:", ""] + [f"- {name}: {report['steps'][name]['failed']}" for name in failed]
     return "\n".join(lines) + "\n"
 
 
-def told_tests(tests: dict) -> str:
+def told_tests(name: str, tests: dict) -> str:
     if "tests" not in tests:
-        return f"Device tests: {tests.get('failed')}"
-    told = f"Device tests: {tests['tests']} run, {len(tests['not_ok'])} failed"
+        return f"{name}: {tests.get('failed')}"
+    told = f"{name}: {tests['tests']} run, {len(tests['not_ok'])} failed"
     if tests["not_ok"]:
         return f"{told}: {', '.join(tests['not_ok'])}"
     # Without a failure there is something said only where they did not come to their end.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory;
 use crate::interrupt::{Interrupt, Signal};
+use crate::report;
 
 /// How often the process is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -103,7 +104,14 @@ fn watch(mut command: Command, limit: Option<u64>, interrupt: &Interrupt) -> Res
     };
     let read = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
     let (stdout, stderr) = (read(stdout), read(stderr));
+    // A figure of slow kernels is one that its reader should know as such.
+    warnings(&stderr).for_each(report::remark);
     Ok(stopped.unwrap_or_else(|| judge(status, &stdout, &stderr)))
+}
+
+/// The lines of a log that warn.
+fn warnings(stderr: &str) -> impl Iterator<Item = &str> {
+    stderr.lines().filter(|line| line.trim_start().starts_with("WARN "))
 }
 
 /// Offers the child to the kernel in place of any other process, should memory run out all the same (proc_pid_oom_score_adj(5)).
@@ -175,6 +183,12 @@ mod tests {
         // The shell keeps what it substitutes.
         let endless = "x=$(head -c 40000000 /dev/zero | tr '\\0' x); sleep 30";
         assert_eq!(shell(endless, Some(20 << 20)), End::OutOfMemory);
+    }
+
+    #[test]
+    fn what_warns_is_told_from_what_is_said() {
+        let said = "device: cpu\n WARN tresnet::ops: slow\nno WARN \n";
+        assert_eq!(warnings(said).collect::<Vec<_>>(), [" WARN tresnet::ops: slow"]);
     }
 
     #[test]
