@@ -72,6 +72,16 @@ impl Device {
         Ok(mem_get_info()?.0)
     }
 
+    /// Bytes a second that its memory reads and writes at best, where the driver says how wide and fast it is.
+    pub fn memory_bandwidth(&self) -> Option<f32> {
+        use sys::CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH as BITS, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE as KILOHERTZ,
+        };
+        let [bits, kilohertz] = [BITS, KILOHERTZ].map(|what| self.context.attribute(what).ok().filter(|&own| own > 0));
+        // Two bits a line and tick.
+        Some(2.0 * kilohertz? as f32 * 1e3 * bits? as f32 / 8.0)
+    }
+
     /// Copies bytes into a region, in the stream's order; they may be dropped afterwards.
     pub fn write(&self, region: &Region, bytes: &[u8]) -> Result<()> {
         let region = region.part(0, bytes.len())?;
