@@ -38,13 +38,23 @@ pub(super) struct Functions {
 
 /// What cuDNN refuses with a status of its own, as [`anyhow::Error::is`] tells it from the driver's errors.
 #[derive(Debug)]
-pub struct StatusError(String);
+pub struct StatusError {
+    status: Status,
+    message: String,
+}
 
 impl std::error::Error for StatusError {}
 
+impl StatusError {
+    /// Whether the device's memory is what was short (`CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED`).
+    pub fn is_out_of_device_memory(&self) -> bool {
+        self.status == 4004
+    }
+}
+
 impl fmt::Display for StatusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -105,7 +115,7 @@ impl Library {
         };
         let (name, detail) = (name.to_string_lossy(), detail.to_string_lossy());
         let message = format!("cuDNN cannot {}: {name} ({status}) {}", what(), reason(&detail));
-        Err(StatusError(message).into())
+        Err(StatusError { status, message }.into())
     }
 }
 

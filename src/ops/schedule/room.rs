@@ -33,9 +33,14 @@ pub fn convolution_workspace() -> usize {
 pub fn is_out_of_device_memory(error: &anyhow::Error) -> bool {
     #[cfg(feature = "cuda")]
     {
+        use crate::ops::cudnn::StatusError;
         use cudarc::driver::{DriverError, sys::CUresult};
         let short = |error: &DriverError| error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY;
-        error.chain().any(|cause| cause.downcast_ref::<DriverError>().is_some_and(short))
+        let cudnn_short = StatusError::is_out_of_device_memory;
+        error.chain().any(|cause| {
+            cause.downcast_ref::<DriverError>().is_some_and(short)
+                || cause.downcast_ref::<StatusError>().is_some_and(cudnn_short)
+        })
     }
     #[cfg(not(feature = "cuda"))]
     {
