@@ -34,7 +34,7 @@ TRAINING_ENGINES = ["compiled-autocast", "eager-autocast", "eager-autocast-chann
 # Tests of whole networks and of the program, which plan anew each time; and those of many kernels together, or cuDNN's.
 WHOLE = ["models::", "commands::", "decoding::", "squares::"]
 STEPS = ["plans::", "step_has_the_cpus", "give_the_cpus_gradients", "steps_in_half", "steps_of_all", "updates_are_the_cpus",
-        , "are_clipped"]  # fmt: skip
+         "are_clipped"]  # fmt: skip
 # Seconds that a step of each kind may take: planning is a minute, and compiling for max-autotune takes some.
 TESTS_END, OURS_END, LARGEST_END, EAGER_END, COMPILED_END, SANITIZER_END = 240, 150, 240, 120, 300, 240
 
