@@ -8,12 +8,13 @@ use tresnet::runtime::libraries::Surroundings;
 
 fn device() -> Result<&'static Device, &'static str> {
     static DEVICE: OnceLock<Result<Device, String>> = OnceLock::new();
-    let device = DEVICE.get_or_init(|| {
-        let found = probe(&Surroundings::of_process()).map_err(|absence| absence.to_string())?;
-        // A GPU that is there and cannot be used is a failure, not a reason to skip.
-        Ok(Device::new(&found, 0).unwrap_or_else(|error| panic!("{error:#}")))
-    });
-    device.as_ref().map_err(String::as_str)
+    DEVICE.get_or_init(open).as_ref().map_err(String::as_str)
+}
+
+fn open() -> Result<Device, String> {
+    let found = probe(&Surroundings::of_process()).map_err(|absence| absence.to_string())?;
+    // A GPU that is there and cannot be used is a failure, not a reason to skip.
+    Ok(Device::new(&found, 0).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
 /// Whether there is a GPU; says so where not.
@@ -24,6 +25,11 @@ pub fn is_there() -> bool {
 /// The GPU, once [`is_there`] has said that there is one.
 pub fn gpu() -> &'static Device {
     device().unwrap()
+}
+
+/// The same GPU by a stream of its own: what others launch meanwhile is not in what is recorded there.
+pub fn another() -> Device {
+    open().unwrap()
 }
 
 pub fn allocate(bytes: usize) -> Region {

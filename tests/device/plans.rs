@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use tresnet::ops::cuda::{Element, Region};
+use tresnet::ops::cuda::{Device, Element, Region};
 use tresnet::ops::cudnn::{Library, NoKernel, Planner, Role, Verification};
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Convolutions, Fusion, Operands, Shape};
 
@@ -22,7 +22,7 @@ impl Operands for Tensors {
 
 impl Tensors {
     /// With `in_place` what is added lies where the result will.
-    fn of(problem: &ConvProblem, element: Element, in_place: bool) -> Self {
+    fn of(device: &Device, problem: &ConvProblem, element: Element, in_place: bool) -> Self {
         let (input, output, size) = (problem.input, problem.output().unwrap(), element.size());
         let weight = problem.spec.weight_shape().iter().product::<usize>();
         let (result, added) = match problem.pass {
@@ -43,8 +43,9 @@ impl Tensors {
             (Role::Sum, output.channels * 4),
             (Role::Squares, output.channels * 4),
         ];
+        let allocate = |bytes| device.arena(bytes).and_then(|mut arena| arena.take(bytes)).unwrap();
         let mut regions: BTreeMap<_, _> =
-            sizes.into_iter().map(|(role, bytes)| ((role, bytes), place::allocate(bytes))).collect();
+            sizes.into_iter().map(|(role, bytes)| ((role, bytes), allocate(bytes))).collect();
         if in_place {
             let bytes = added.len() * size;
             regions.insert((Role::Add, bytes), regions[&(result, bytes)].clone());
@@ -81,28 +82,35 @@ fn problems() -> Vec<ConvProblem> {
 }
 
 /// What became of each engine of a problem, with its fusion.
-fn verified(convolutions: &Convolutions, problem: &ConvProblem, tensors: &Tensors) -> Vec<(i64, Fusion, Verification)> {
+fn verified(
+    (device, convolutions): &(Device, Convolutions),
+    problem: &ConvProblem,
+    tensors: &Tensors,
+) -> Vec<(i64, Fusion, Verification)> {
     let planner = Planner { cache: None, ..convolutions.planner() };
     let found = RefCell::new(Vec::new());
     let verify = |plan: &tresnet::ops::cudnn::ConvPlan| {
-        let outcome = convolutions.verify(place::gpu(), plan, tensors)?;
+        let outcome = convolutions.verify(device, plan, tensors)?;
         found.borrow_mut().push((plan.engine.engine, plan.fusion, outcome));
         // So that the next gets its turn too.
         Ok(Verification::Wrong("it was seen".to_owned()))
     };
     let built = planner.build_anew(&[*problem]).remove(0);
-    let measure = |plan: &_, graph: &_| convolutions.time(place::gpu(), plan, graph, tensors);
+    let measure = |plan: &_, graph: &_| convolutions.time(device, plan, graph, tensors);
     let error = planner.first_right(built, measure, verify).err().unwrap();
     assert!(error.is::<NoKernel>(), "{error:#}");
     found.into_inner()
 }
 
-fn convolutions(element: Element) -> Option<Convolutions> {
+/// Of a stream of their own, since plans are timed as recordings.
+fn convolutions(element: Element) -> Option<(Device, Convolutions)> {
     if !place::is_there() {
         return None;
     }
     let library = Library::open(None).map_err(|error| println!("no cuDNN: skipped ({error:#})")).ok()?;
-    Some(Convolutions::new(place::gpu(), &library, element).unwrap())
+    let device = place::another();
+    let convolutions = Convolutions::new(&device, &library, element).unwrap();
+    Some((device, convolutions))
 }
 
 /// On a GPU that every problem has an engine that is right; on the stand-in that just those are wrong that it says are.
@@ -122,7 +130,7 @@ fn engines_are_right_in_every_pass_and_fusion_or_are_found_out() {
                 ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true, .. }
             );
             for in_place in [false, true].into_iter().take(1 + usize::from(adds)) {
-                let tensors = Tensors::of(&problem, element, in_place);
+                let tensors = Tensors::of(&convolutions.0, &problem, element, in_place);
                 let engines = verified(&convolutions, &problem, &tensors);
                 for (engine, fusion, outcome) in &engines {
                     let what = format!("{problem} in {}, {fusion:?}, by engine {engine}", element.name());
@@ -157,9 +165,9 @@ fn without_memory_to_verify_in_a_plan_is_taken_as_it_is() {
     }
     let Some(convolutions) = convolutions(Element::F16) else { return };
     let problem = problems()[0];
-    let tensors = Tensors::of(&problem, Element::F16, false);
-    let free = place::gpu().free_memory().unwrap();
-    let rest = place::gpu().arena(free - 1000).unwrap();
+    let tensors = Tensors::of(&convolutions.0, &problem, Element::F16, false);
+    let free = convolutions.0.free_memory().unwrap();
+    let rest = convolutions.0.arena(free - 1000).unwrap();
     for (_, _, outcome) in verified(&convolutions, &problem, &tensors) {
         let Verification::Skipped(why) = outcome else { panic!("verified in a kilobyte") };
         assert!(format!("{why:#}").starts_with("out of GPU memory: "), "{why:#}");

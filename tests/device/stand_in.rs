@@ -104,7 +104,7 @@ pub fn on_stand_in(program: &Path, settings: &[(&str, &str)]) -> Command {
 pub fn run_tests(words: &[&str], settings: &[(&str, &str)]) {
     let output = on_stand_in(&std::env::current_exe().unwrap(), settings).args(words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
     let run = said.lines().filter(|line| line.starts_with("test ") && line.ends_with("... ok")).count();
     assert!(run > 0, "no test ran: {said}");
     println!("{run} tests on the stand-in with {settings:?}");
