@@ -7,7 +7,8 @@
 #
 # The two may happen on different machines: the second needs target/gpu, a driver, cuDNN and a Python with torch and timm
 # (PYTHON names it), but neither cargo nor network. It writes after each step and, called again with the same REPORT,
-# skips what is done; after nine minutes it begins no other.
+# skips what is done; after nine minutes it begins no other. Behind REPORT, --again runs once more what failed, and
+# --only WORDS those steps alone whose names have them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -36,4 +37,4 @@ if [ ! -x target/gpu/tresnet ] || [ ! -x target/gpu/device-tests ]; then
     echo "target/gpu holds no program: run scripts/gpu-report.sh --prepare first, there or elsewhere" >&2
     exit 1
 fi
-exec "${PYTHON:-python3}" scripts/peers/gpu_report.py ${1:+--report "$1"}
+exec "${PYTHON:-python3}" scripts/peers/gpu_report.py ${1:+--report "$@"}

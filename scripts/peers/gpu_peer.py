@@ -2,9 +2,9 @@
 
     python scripts/peers/gpu_peer.py --model tresnet_m --engine compiled-half --batch-size 256 [--train]
 
-An engine is `eager` or `compiled` (torch.compile, max-autotune), then `half` (weights and images in f16) or `autocast`,
-then, for eager, perhaps `channels-last`; compiled networks are always channels last. cuDNN chooses its algorithms by
-timing. Each iteration is timed by events on the device; the next one is submitted meanwhile, but where a batch is a
+An engine is `eager`, `compiled` (torch.compile, max-autotune) or, for inference, `compiled-frozen` (batch norms folded into
+weights that are constants), then `half` (weights and images in f16) or `autocast`, then, for eager, perhaps
+`channels-last`; compiled networks are always channels last. cuDNN chooses its algorithms by timing. Each iteration is timed by events on the device; the next one is submitted meanwhile, but where a batch is a
 single image, whose time is a latency.
 
 With `--batch-size max` the largest batch that fits is looked for, by doubling and bisection, and 90 % of it are timed.
@@ -26,6 +26,7 @@ if "max" in sys.argv:
 
 import timm  # noqa: E402
 import torch  # noqa: E402
+import torch._inductor.config  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 # Batches at most: beyond what any GPU holds.
@@ -51,6 +52,8 @@ class Peer:
         rule = {"lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "fused": True}
         self.optimizer = torch.optim.SGD(self.model.parameters(), **rule)
         self.scaler = torch.amp.GradScaler("cuda")
+        if "frozen" in words:
+            torch._inductor.config.freezing = True
         self.forward = torch.compile(self.model, mode="max-autotune") if compiled else self.model
 
     def step(self, batch: int) -> Callable[[], None]:

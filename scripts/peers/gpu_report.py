@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--report", type=Path)
     parser.add_argument("--minutes", type=float, default=9, help="after which no step goes on; another run does")
+    parser.add_argument("--again", action="store_true", help="run those that failed once more")
     parser.add_argument("--only", default="", help="steps whose names contain this")
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes
@@ -137,7 +138,8 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unpack_sanitizer()
     for step in steps():
-        if step.name in report["steps"] or args.only not in step.name:
+        known = report["steps"].get(step.name)
+        if args.only not in step.name or (known and not (args.again and "failed" in known)):
             continue
         left = end - time.monotonic()
         started = time.monotonic()

@@ -29,7 +29,7 @@ SUBJECTS = [
 TRAINED = 5
 # What is likely to be PyTorch's best comes first. Eager depthwise blurs are slow channels last, so that training may be
 # quicker without.
-ENGINES = ["compiled-half", "eager-half-channels-last", "eager-half", "compiled-autocast"]
+ENGINES = ["compiled-half", "eager-half-channels-last", "compiled-frozen-half", "eager-half", "compiled-autocast"]
 TRAINING_ENGINES = ["compiled-autocast", "eager-autocast", "eager-autocast-channels-last"]
 # Tests of whole networks and of the program, which plan anew each time; and those of many kernels together, or cuDNN's.
 WHOLE = ["models::", "commands::", "decoding::", "squares::"]
