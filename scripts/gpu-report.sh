@@ -18,6 +18,8 @@ if [ "${1:-}" = --prepare ]; then
     tests=$(scripts/build-cuda.sh test --test device --no-run --message-format=json |
         sed -n 's/.*"name":"device".*"executable":"\([^"]*\)".*/\1/p')
     mkdir -p target/gpu
+    # A report unpacks it anew.
+    rm -rf target/gpu/sanitizer
     # PyTorch brings neither nvJPEG nor compute-sanitizer; a toolkit does, and where there is none its compiler was
     # installed here.
     pip="${CARGO_TARGET_DIR:-target}/cuda-toolkit/bin/pip"
