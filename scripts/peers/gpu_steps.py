@@ -31,9 +31,11 @@ TRAINED = 5
 # quicker without.
 ENGINES = ["compiled-half", "eager-half-channels-last", "compiled-frozen-half", "eager-half", "compiled-autocast"]
 TRAINING_ENGINES = ["compiled-autocast", "eager-autocast", "eager-autocast-channels-last"]
-# Tests of whole networks and of the program, which plan anew each time; and those of many kernels together, or cuDNN's.
+# Tests of whole networks and of the program, which plan anew each time; of every engine that cuDNN has for some problems,
+# most of which are compiled for it; and of many kernels together.
 WHOLE = ["models::", "commands::", "decoding::", "squares::"]
-STEPS = ["plans::", "step_has_the_cpus", "give_the_cpus_gradients", "steps_in_half", "steps_of_all", "updates_are_the_cpus",
+PLANS = ["plans::"]
+STEPS = ["step_has_the_cpus", "give_the_cpus_gradients", "steps_in_half", "steps_of_all", "updates_are_the_cpus",
          "are_clipped"]  # fmt: skip
 # Seconds that a step of each kind may take: planning is a minute, and compiling for max-autotune takes some.
 TESTS_END, OURS_END, LARGEST_END, EAGER_END, COMPILED_END, SANITIZER_END = 240, 150, 240, 120, 300, 240
@@ -76,6 +78,10 @@ def peer(mode: str, engine: str, model: str, side: int, batch: int | str) -> Ste
     return Step(f"{engine} {mode}: {model} at {side}, batch {batch}", command, longest, about)
 
 
+def skipping(*groups: list[str]) -> list[str]:
+    return [word for names in groups for name in names for word in ("--skip", name)]
+
+
 def tests(which: str, *words: str) -> Step:
     return Step(f"device tests: {which}", [str(TESTS), "--test-threads=1", "--show-output", *words], TESTS_END)
 
@@ -86,7 +92,7 @@ def sanitizer(tool: str) -> Step:
     # A toolkit's finds its libraries by itself.
     own = SANITIZER / "nvidia/cu13"
     program = [found] if found else [str(own / "bin/compute-sanitizer"), "--injection-path", str(own / "lib")]
-    skipped = [word for name in [*WHOLE, *STEPS] for word in ("--skip", name)]
+    skipped = skipping(WHOLE, PLANS, STEPS)
     command = [*program, "--tool", tool, "--error-exitcode", "9", str(TESTS), "--test-threads=1", *skipped]
     return Step(f"compute-sanitizer {tool}", command, SANITIZER_END)
 
@@ -98,7 +104,7 @@ def steps() -> list[Step]:
     first = SUBJECTS[0]
     model, side, batches = first
     rows = [
-        tests("ops", *(word for name in WHOLE for word in ("--skip", name))),
+        tests("ops", *skipping(WHOLE, PLANS, STEPS)),
         ours("infer", model, side, batches[0]),
         ours("infer", model, side, batches[0], profile=True),
         peer("infer", "compiled-half", model, side, batches[0]),
@@ -114,9 +120,10 @@ def steps() -> list[Step]:
         peer("train", "compiled-autocast", model, side, batches[0]),
         ours("infer", model, side, 1),
         *(peer("infer", engine, model, side, 1) for engine in ENGINES),
-        tests("networks and commands", *WHOLE),
+        tests("networks, steps and commands", *WHOLE, *STEPS),
         sanitizer("memcheck"),
         sanitizer("racecheck"),
+        tests("plans", *PLANS),
     ]
     for model, side, batches in SUBJECTS[:TRAINED]:
         rows.append(ours("infer", model, side, batches[0]))
