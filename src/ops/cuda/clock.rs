@@ -24,7 +24,15 @@ impl Moment {
     /// # Errors
     /// What the device says, to whatever it was given before.
     pub fn until(&self, later: &Self) -> Result<Duration> {
-        let milliseconds = self.0.elapsed_ms(&later.0)?;
-        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3))
+        between(&self.0, &later.0)
     }
+}
+
+/// The time from one event to another, both of which are waited for.
+///
+/// # Errors
+/// What the device says, to whatever it was given before.
+pub(super) fn between(from: &CudaEvent, to: &CudaEvent) -> Result<Duration> {
+    let milliseconds = from.elapsed_ms(to).context("the GPU does not tell the time")?;
+    Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
 }
