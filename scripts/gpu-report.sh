@@ -32,6 +32,7 @@ if [ "${1:-}" = --prepare ]; then
     fi
     strip -o target/gpu/tresnet "$release/tresnet"
     strip -o target/gpu/device-tests "$tests"
+    git describe --always --abbrev=40 --dirty >target/gpu/commit 2>/dev/null || true
     du -sh target/gpu/*
     exit
 fi

@@ -109,7 +109,8 @@ def machine() -> dict:
         sys.exit("no GPU answers here (nvidia-smi)")
     versions = "import torch, timm; print(torch.__version__, torch.backends.cudnn.version(), timm.__version__)"
     peers = subprocess.run([sys.executable, "-c", versions], capture_output=True, text=True).stdout.split()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    # Here there may be neither Git nor its folder.
+    commit = (PREPARED / "commit").read_text().strip() if (PREPARED / "commit").exists() else ""
     return dict(zip(fields.split(","), (part.strip() for part in found.split(","))), commit=commit) | dict(
         zip(["torch", "cudnn", "timm"], peers)
     )
