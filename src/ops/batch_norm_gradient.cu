@@ -15,38 +15,33 @@ enum Through {
     AGAIN = 3,
 };
 
-// A place's gradient behind the activation, and its normalised value.
+// A place's gradient behind the activation, and what the norm's statistics are of: its input, or in place its result
+// without the activation.
 struct Place {
-    Eight gradient, normalised;
+    Eight gradient, value;
 };
 
-// The per-channel numbers of a thread.
-struct Channels {
-    Eight centre, factor, scale, shift;
+// The way back through the activation, for a thread's channels.
+struct WayBack {
+    Eight scale, shift;
+    int through;
+    float slope, inverse_slope;
 
-    DEVICE Channels(int channel, int in_place, int through, const float* centres, const float* factors,
-                    const float* scales, const float* shifts) {
-        centre = Eight::load(centres + channel);
-        factor = Eight::load(factors + channel);
-        if (in_place) {
-#pragma unroll
-            // The padding channels' weight is 0.
-            for (int i = 0; i < EIGHT; i++) factor.at[i] = factor.at[i] == 0.0f ? 0.0f : 1.0f / factor.at[i];
-        }
+    DEVICE WayBack(int channel, int in_place, int through, float slope, const float* scales, const float* shifts)
+        : through(through), slope(slope), inverse_slope(in_place ? 1.0f / slope : 1.0f) {
         if (through == AGAIN) {
             scale = Eight::load(scales + channel);
             shift = Eight::load(shifts + channel);
         }
     }
 
-    DEVICE Place place(const T* gradient, const T* saved, const T* output, int in_place, int through, float slope) const {
+    DEVICE Place place(const T* gradient, const T* saved, const T* output) const {
         Place place = {Eight::load(gradient), Eight::load(saved)};
-        Eight sign = place.normalised;
+        Eight sign = place.value;
         if (through == OUTPUT) sign = Eight::load(output);
-        float inverse_slope = in_place ? 1.0f / slope : 1.0f;
 #pragma unroll
         for (int i = 0; i < EIGHT; i++) {
-            float value = place.normalised.at[i];
+            float& value = place.value.at[i];
             if (through == AGAIN) sign.at[i] = value * scale.at[i] + shift.at[i];
             if (slope == SILU) {
                 place.gradient.at[i] *= silu_slope(sign.at[i]);
@@ -54,16 +49,22 @@ struct Channels {
                 place.gradient.at[i] *= slope;
             }
             if (value < 0.0f) value *= inverse_slope;
-            place.normalised.at[i] = (value - centre.at[i]) * factor.at[i];
         }
         return place;
     }
 };
 
+// What a centred value is multiplied by to be normalised: the inverse deviation, or in place the weight's inverse. The
+// padding channels' weight is 0.
+DEVICE float spread(float factor, int in_place) {
+    if (!in_place) return factor;
+    return factor == 0.0f ? 0.0f : 1.0f / factor;
+}
+
 // Chunks' sums of the gradient and of its product with the normalised value, [chunks][2][channels]. With `behind` the
 // gradient behind the activation is written there; it may be `gradient`. Grid: chunks by blocks of 64 channels.
-KERNEL(batch_norm_gradient_sums, const T* gradient, const T* saved, const T* output, const float* centre,
-       const float* factor, const float* scale, const float* shift, T* behind, float* sums, int in_place, int through,
+KERNEL(batch_norm_gradient_sums, const T* gradient, const T* saved, const T* output, const float* scale,
+       const float* shift, const float* centre, const float* factor, T* behind, float* sums, int in_place, int through,
        float slope, int pixels, int channels, int chunk) {
     int channel = column_channel(), row = column_row();
     bool inside = channel < channels;
@@ -71,14 +72,19 @@ KERNEL(batch_norm_gradient_sums, const T* gradient, const T* saved, const T* out
     long long end = first + chunk < pixels ? first + chunk : pixels;
     Eight sum = Eight::filled(0.0f), products = Eight::filled(0.0f);
     if (inside) {
-        Channels own(channel, in_place, through, centre, factor, scale, shift);
+        WayBack back(channel, in_place, through, slope, scale, shift);
+        Eight centres = Eight::load(centre + channel), spreads = Eight::load(factor + channel);
+#pragma unroll
+        for (int i = 0; i < EIGHT; i++) spreads.at[i] = spread(spreads.at[i], in_place);
         for (long long pixel = first + row; pixel < end; pixel += COLUMN_ROWS) {
             long long at = pixel * channels + channel;
-            Place place = own.place(gradient + at, saved + at, output + at, in_place, through, slope);
+            Place place = back.place(gradient + at, saved + at, output + at);
             if (behind) place.gradient.store(behind + at);
             sum.add(place.gradient);
 #pragma unroll
-            for (int i = 0; i < EIGHT; i++) products.at[i] += place.gradient.at[i] * place.normalised.at[i];
+            for (int i = 0; i < EIGHT; i++) {
+                products.at[i] += place.gradient.at[i] * ((place.value.at[i] - centres.at[i]) * spreads.at[i]);
+            }
         }
     }
     column_sum(sum);
@@ -90,10 +96,13 @@ KERNEL(batch_norm_gradient_sums, const T* gradient, const T* saved, const T* out
     }
 }
 
-// Adds the chunks' sums up: to the bias's and the weight's gradients, which are raised, and as `means` [2][channels]
-// over the pixels. Grid: blocks of 32 channels.
-PLAIN_KERNEL(batch_norm_gradient_finish, const float* sums, float* means, float* weight_gradient, float* bias_gradient,
-             int pixels, int channels, int chunk) {
+// Adds the chunks' sums up: to the bias's and the weight's gradients, which are raised, and to the `factors` [3][channels]
+// of the second pass. The input's gradient is (g - mean(g) - n * mean(g * n)) * weight * inverse, n being the normalised
+// value, (value - centre) * spread: a sum of the gradient g and of the value, each times a factor, and of a third number.
+// Grid: blocks of 32 channels.
+PLAIN_KERNEL(batch_norm_gradient_finish, const float* sums, const float* centre, const float* factor,
+             const float* weight, const float* inverse, float* factors, float* weight_gradient, float* bias_gradient,
+             int in_place, int pixels, int channels, int chunk) {
     int lane = threadIdx.x % WARP, row = threadIdx.x / WARP, channel = blockIdx.x * WARP + lane;
     int chunks = (pixels + chunk - 1) / chunk;
     __shared__ double shared[2][BLOCK / WARP][WARP];
@@ -115,26 +124,29 @@ PLAIN_KERNEL(batch_norm_gradient_finish, const float* sums, float* means, float*
     }
     bias_gradient[channel] += static_cast<float>(own[0]);
     weight_gradient[channel] += static_cast<float>(own[1]);
-    means[channel] = static_cast<float>(own[0] / pixels);
-    means[channels + channel] = static_cast<float>(own[1] / pixels);
+    double of_gradient = static_cast<double>(weight[channel]) * inverse[channel];
+    double of_value = -of_gradient * own[1] / pixels * spread(factor[channel], in_place);
+    factors[channel] = static_cast<float>(of_gradient);
+    factors[channels + channel] = static_cast<float>(of_value);
+    factors[2 * channels + channel] = static_cast<float>(-of_gradient * own[0] / pixels - of_value * centre[channel]);
 }
 
-// The input's gradient, (g - mean(g) - normalised * mean(g * normalised)) * weight * inverse; `out` may be `gradient`.
-KERNEL(batch_norm_gradient_apply, const T* gradient, const T* saved, const T* output, const float* centre,
-       const float* factor, const float* scale, const float* shift, const float* means, const float* weight,
-       const float* inverse, T* out, int in_place, int through, float slope, int pixels, int channels) {
+// The input's gradient by the factors; `out` may be `gradient`.
+KERNEL(batch_norm_gradient_apply, const T* gradient, const T* saved, const T* output, const float* scale,
+       const float* shift, const float* factors, T* out, int in_place, int through, float slope, int pixels,
+       int channels) {
     int groups = channels / EIGHT, index = thread_index();
     if (index >= pixels * groups) return;
     int channel = index % groups * EIGHT;
     long long at = static_cast<long long>(index) * EIGHT;
-    Channels own(channel, in_place, through, centre, factor, scale, shift);
-    Place place = own.place(gradient + at, saved + at, output + at, in_place, through, slope);
-    Eight mean = Eight::load(means + channel), product = Eight::load(means + channels + channel);
-    Eight weights = Eight::load(weight + channel), inverses = Eight::load(inverse + channel);
+    WayBack back(channel, in_place, through, slope, scale, shift);
+    Place place = back.place(gradient + at, saved + at, output + at);
+    Eight of_gradient = Eight::load(factors + channel), of_value = Eight::load(factors + channels + channel);
+    Eight offset = Eight::load(factors + 2 * channels + channel);
 #pragma unroll
     for (int i = 0; i < EIGHT; i++) {
-        float rest = place.gradient.at[i] - mean.at[i] - place.normalised.at[i] * product.at[i];
-        place.gradient.at[i] = rest * weights.at[i] * inverses.at[i];
+        place.gradient.at[i] *= of_gradient.at[i];
+        place.gradient.at[i] += place.value.at[i] * of_value.at[i] + offset.at[i];
     }
     place.gradient.store(out + at);
 }

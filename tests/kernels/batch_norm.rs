@@ -1,7 +1,7 @@
 //! Batch norm with activation, for training: every form of its saved values.
 
 use tresnet::ops::cuda::batch_norm::{
-    Norm, Running, Saved, apply, finish, finish_sums, gradient_apply, gradient_finish, gradient_sums, moments,
+    FACTORS, Norm, Running, Saved, apply, finish, finish_sums, gradient_apply, gradient_finish, gradient_sums, moments,
     partial_sums,
 };
 use tresnet::ops::cuda::{Element, padded};
@@ -179,12 +179,12 @@ fn check(
 ) {
     let channels = case.shape.channels;
     let sums = Memory::fresh(partial_sums(case.padded()) * 4);
-    let means = Memory::fresh(2 * padded(channels) * 4);
+    let factors = Memory::fresh(FACTORS * padded(channels) * 4);
     let own = [0.25, -0.5].map(|start| Memory::floats(&vec![start; padded(channels)]));
     let through = behind.then_some(&**gradient);
     run(gradient_sums(case.element, case.padded(), gradient, first, norm, through, &sums));
-    run(gradient_finish(case.padded(), &sums, &means, [&own[0], &own[1]]));
-    run(gradient_apply(case.element, case.padded(), gradient, second, norm, &means, gradient));
+    run(gradient_finish(case.padded(), &sums, first, norm, &factors, [&own[0], &own[1]]));
+    run(gradient_apply(case.element, case.padded(), gradient, second, norm, &factors, gradient));
     // What was rounded on the way to the second pass costs digits more.
     let digits = match case.element {
         Element::F32 => 1e-4,

@@ -10,6 +10,9 @@ use crate::ops::{Activation, Shape};
 /// A warp: channels that a block of a `finish` kernel takes.
 const WARP: usize = 32;
 
+/// f32 of a channel by which the second pass of the gradient goes: of the gradient, of the value, and what is added.
+pub const FACTORS: usize = 3;
+
 /// A norm's numbers on the device, `[channels]` each, in f32. Padding channels' `weight` and `bias` are 0.
 pub struct Norm {
     pub weight: Region,
@@ -120,31 +123,38 @@ pub enum Saved<'a> {
 }
 
 impl Saved<'_> {
-    /// The arguments before and after those that the two kernels have in common.
+    /// Whether it is the result of a norm that worked in place.
+    fn in_place(self) -> bool {
+        matches!(self, Self::Output(..))
+    }
+
+    /// What is taken from a value to normalise it, and what the rest is then multiplied with, or in place divided by.
+    fn normalisation(self, norm: &Norm) -> [&Region; 2] {
+        if self.in_place() { [&norm.bias, &norm.weight] } else { [&norm.mean, &norm.inverse] }
+    }
+
+    /// The arguments that the two passes begin with, and the numbers of the way back.
     fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, [usize; 2], Activation) {
         // `Through` of batch_norm_gradient.cu.
-        let (saved, output, in_place, through, activation) = match self {
-            Self::Input(input) => (input, None, 0, 0, Activation::Identity),
-            Self::Output(output, activation) => (output, None, 1, 1, activation),
-            Self::InputAndOutput(input, output, activation) => (input, Some(output), 0, 2, activation),
-            Self::InputAgain(input, activation) => (input, None, 0, 3, activation),
+        let (saved, output, through, activation) = match self {
+            Self::Input(input) => (input, None, 0, Activation::Identity),
+            Self::Output(output, activation) => (output, None, 1, activation),
+            Self::InputAndOutput(input, output, activation) => (input, Some(output), 2, activation),
+            Self::InputAgain(input, activation) => (input, None, 3, activation),
         };
         let invertible = activation.slope() > 0.0 && !activation.is_curved();
-        let [centre, factor] = if in_place == 1 { [&norm.bias, &norm.weight] } else { [&norm.mean, &norm.inverse] };
         let builder = builder
             .channels(shape.channels)
-            .require(in_place == 0 || invertible, || "an in-place norm needs an activation to invert".to_owned())
+            .require(!self.in_place() || invertible, || "an in-place norm needs an activation to invert".to_owned())
             .require(through == 3 || !activation.is_curved(), || {
                 format!("{activation:?} does not go back by what it gave")
             })
             .values(gradient, shape.len())
             .values(saved, shape.len())
             .optional_values(output, shape.len())
-            .words(centre, shape.channels)
-            .words(factor, shape.channels)
             .words(&norm.scale, shape.channels)
             .words(&norm.shift, shape.channels);
-        (builder, [in_place, through], activation)
+        (builder, [usize::from(self.in_place()), through], activation)
     }
 }
 
@@ -161,7 +171,10 @@ pub fn gradient_sums(
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_sums", element, shape);
     let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
+    let [centre, factor] = saved.normalisation(norm);
     builder
+        .words(centre, shape.channels)
+        .words(factor, shape.channels)
         .optional_values(behind, shape.len())
         .words(sums, partial_sums(shape))
         .ints(ways)
@@ -170,18 +183,25 @@ pub fn gradient_sums(
         .grid([chunks(shape), column_blocks(shape.channels), 1])
 }
 
-/// Between the passes: raises the weight's and the bias's gradients, and writes `means`, two a channel.
+/// Between the passes: raises the weight's and the bias's gradients, and writes the `factors` of the second pass,
+/// [`FACTORS`] a channel.
 pub fn gradient_finish(
     shape: Shape,
     sums: &Region,
-    means: &Region,
+    saved: Saved,
+    norm: &Norm,
+    factors: &Region,
     [weight_gradient, bias_gradient]: [&Region; 2],
 ) -> Result<Launch> {
-    Builder::plain("batch_norm_gradient_finish", shape)
-        .words(sums, partial_sums(shape))
-        .words(means, 2 * shape.channels)
+    let [centre, factor] = saved.normalisation(norm);
+    let own = [centre, factor, &norm.weight, &norm.inverse];
+    let builder = Builder::plain("batch_norm_gradient_finish", shape).words(sums, partial_sums(shape));
+    own.into_iter()
+        .fold(builder, |builder, region| builder.words(region, shape.channels))
+        .words(factors, FACTORS * shape.channels)
         .words(weight_gradient, shape.channels)
         .words(bias_gradient, shape.channels)
+        .int(usize::from(saved.in_place()))
         .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
         .grid([shape.channels.div_ceil(WARP), 1, 1])
 }
@@ -194,15 +214,13 @@ pub fn gradient_apply(
     gradient: &Region,
     saved: Saved,
     norm: &Norm,
-    means: &Region,
+    factors: &Region,
     out: &Region,
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_apply", element, shape);
     let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
     builder
-        .words(means, 2 * shape.channels)
-        .words(&norm.weight, shape.channels)
-        .words(&norm.inverse, shape.channels)
+        .words(factors, FACTORS * shape.channels)
         .values(out, shape.len())
         .ints(ways)
         .activation(activation)

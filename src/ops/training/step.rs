@@ -64,10 +64,10 @@ pub enum TrainingOp {
     GateGradient { sizes: GateSizes, layers: GatePlaces, activation: Activation },
     /// gradient, gates, position -> input's gradient.
     GatedGradient { shape: Shape },
-    /// gradient, saved, numbers, with `InputAndOutput` output -> partial sums, means; with `behind` also -> the gradient
+    /// gradient, saved, numbers, with `InputAndOutput` output -> partial sums, factors; with `behind` also -> the gradient
     /// behind the activation, in place. The norm's gradients are raised.
     NormGradientSums { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation, behind: bool },
-    /// gradient, saved, numbers, means -> input's gradient, which may be the gradient.
+    /// gradient, saved, numbers, factors -> input's gradient, which may be the gradient.
     NormGradient { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation },
     /// gradient, perhaps add, perhaps filter -> input's gradient.
     ConvInputGradient { problem: ConvProblem, weight: Filter },

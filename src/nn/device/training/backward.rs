@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Lowering;
 use crate::nn::graph::{Norm, Op, Value};
-use crate::ops::cuda::batch_norm::partial_sums;
+use crate::ops::cuda::batch_norm::{FACTORS, partial_sums};
 use crate::ops::cuda::image_splits;
 use crate::ops::cuda::linear::LinearShape;
 use crate::ops::training::{GatePlaces, GateSizes, SavedNorm, TrainingOp, Variable};
@@ -123,7 +123,7 @@ impl Lowering<'_> {
         let (input, numbers) = self.records[at].norm.context("the batch's statistics were not recorded")?;
         let norm = self.parameters.norm(norm);
         let sums = self.builder.words(partial_sums(shape));
-        let means = self.builder.words(2 * shape.channels);
+        let factors = self.builder.words(FACTORS * shape.channels);
         let dropped = residual.is_some() && self.drops[at].is_some();
         // The sum's gradient behind the activation is the residual's too: the first pass writes it.
         let behind = residual.is_some() && activation != Activation::Identity && !dropped;
@@ -141,21 +141,21 @@ impl Lowering<'_> {
         };
         let op = TrainingOp::NormGradientSums { shape, norm, saved, activation, behind };
         if !behind {
-            self.builder.push(op, [gradient, held, numbers], [sums, means]);
+            self.builder.push(op, [gradient, held, numbers], [sums, factors]);
             let keeps = residual.is_some() && !dropped;
             let out = if keeps { self.builder.map(shape) } else { self.builder.over(gradient) };
             let op = TrainingOp::NormGradient { shape, norm, saved, activation };
-            self.builder.push(op, [gradient, held, numbers, means], [out]);
+            self.builder.push(op, [gradient, held, numbers, factors], [out]);
             if let (Some(residual), true) = (residual, keeps) {
                 self.give(residual, gradient, gradients);
             }
             return Ok(out);
         }
         let through = self.builder.over(gradient);
-        self.builder.push(op, [gradient, held, numbers, output], [sums, means, through]);
+        self.builder.push(op, [gradient, held, numbers, output], [sums, factors, through]);
         let out = self.builder.map(shape);
         let op = TrainingOp::NormGradient { shape, norm, saved: SavedNorm::Input, activation: Activation::Identity };
-        self.builder.push(op, [through, held, numbers, means], [out]);
+        self.builder.push(op, [through, held, numbers, factors], [out]);
         if let Some(residual) = residual {
             self.give(residual, through, gradients);
         }

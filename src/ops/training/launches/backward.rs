@@ -40,20 +40,20 @@ impl Bound<'_> {
                 let (held, output) = (self.read(1)?, self.maybe_read(3)?);
                 let places = norm;
                 let norm = self.norm(places, &self.read(2)?)?;
-                let (sums, means) = (self.write(0)?, self.write(1)?);
+                let (sums, factors) = (self.write(0)?, self.write(1)?);
                 let saved = saved_norm(*saved, &held, output.as_ref(), *activation)?;
                 let behind = behind.then_some(&gradient);
                 let own = [&self.gradient(places.weight)?, &self.gradient(places.bias)?];
                 return Ok(vec![
                     batch_norm::gradient_sums(element, *shape, &gradient, saved, &norm, behind, &sums)?,
-                    batch_norm::gradient_finish(*shape, &sums, &means, own)?,
+                    batch_norm::gradient_finish(*shape, &sums, saved, &norm, &factors, own)?,
                 ]);
             }
             TrainingOp::NormGradient { shape, norm, saved, activation } => {
-                let (gradient, held, means) = (self.read(0)?, self.read(1)?, self.read(3)?);
+                let (gradient, held, factors) = (self.read(0)?, self.read(1)?, self.read(3)?);
                 let norm = self.norm(norm, &self.read(2)?)?;
                 let saved = saved_norm(*saved, &held, None, *activation)?;
-                batch_norm::gradient_apply(element, *shape, &gradient, saved, &norm, &means, &self.write(0)?)?
+                batch_norm::gradient_apply(element, *shape, &gradient, saved, &norm, &factors, &self.write(0)?)?
             }
             TrainingOp::ConvInputGradient { problem, weight } => {
                 let operands = [&self.read(0)?, &self.filter(weight)?];
