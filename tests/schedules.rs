@@ -124,7 +124,8 @@ fn every_step_of_every_training_finds_what_it_reads_and_asks_for_the_planned_con
         let [inplace, stored] = [NormMode::InPlace, NormMode::Stored].map(schedule);
         assert_eq!((inplace.conflict(), stored.conflict()), (None, None), "{name}");
         assert!(inplace.arena_bytes <= stored.arena_bytes, "{name}: in place takes more");
-        let asked = inplace.steps.iter().filter_map(|step| match &step.op {
+        let steps = inplace.steps.iter().chain(&stored.steps);
+        let asked = steps.filter_map(|step| match &step.op {
             TrainingOp::Conv { problem, .. }
             | TrainingOp::ConvInputGradient { problem, .. }
             | TrainingOp::ConvWeightGradient { problem, .. } => Some(problem.to_string()),

@@ -9,8 +9,8 @@ DEVICE unsigned hashed(unsigned number, unsigned seed) {
     return hash ^ hash >> 16;
 }
 
-// Odd sixteenths from -15/16 to 15/16, times `scale`, behind an activation. A thread makes eight.
-KERNEL(made_up, T* out, int seed, float scale, float slope, int groups) {
+// Odd sixteenths from -15/16 to 15/16, times `scale`. A thread makes eight.
+KERNEL(made_up, T* out, int seed, float scale, int groups) {
     int index = thread_index();
     if (index >= groups) return;
     Eight values;
@@ -18,7 +18,7 @@ KERNEL(made_up, T* out, int seed, float scale, float slope, int groups) {
     for (int i = 0; i < EIGHT; i++) {
         unsigned number = static_cast<unsigned>(index) * EIGHT + i;
         int sixteenths = 2 * static_cast<int>(hashed(number, seed) >> 28) - 15;
-        values.at[i] = activate(scale * static_cast<float>(sixteenths) / 16.0f, slope);
+        values.at[i] = scale * static_cast<float>(sixteenths) / 16.0f;
     }
     values.store(out + static_cast<long long>(index) * EIGHT);
 }

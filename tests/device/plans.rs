@@ -26,7 +26,7 @@ impl Tensors {
         let (input, output, size) = (problem.input, problem.output().unwrap(), element.size());
         let weight = problem.spec.weight_shape().iter().product::<usize>();
         let (result, added) = match problem.pass {
-            ConvPass::InputGradient { .. } => (Role::Dx, input),
+            ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. } => (Role::Dx, input),
             _ => (Role::Y, output),
         };
         let sizes = [
@@ -36,16 +36,27 @@ impl Tensors {
             (Role::Bias, output.channels * 4),
             (Role::Bias, output.channels * size),
             (Role::Add, added.len() * size),
-            (Role::Through, input.len() * size),
             (Role::Dy, output.len() * size),
             (Role::Dx, input.len() * size),
             (Role::Dw, weight * size),
             (Role::Sum, output.channels * 4),
             (Role::Squares, output.channels * 4),
+            (Role::Saved, input.len() * size),
         ];
+        let of_norms = [
+            Role::NormMean,
+            Role::NormInverse,
+            Role::NormWeight,
+            Role::NormBias,
+            Role::NormWeightGradient,
+            Role::NormBiasGradient,
+            Role::NormGradientFactor,
+            Role::NormSavedFactor,
+            Role::NormOffset,
+        ];
+        let sizes = sizes.into_iter().chain(of_norms.map(|role| (role, input.channels * 4)));
         let allocate = |bytes| device.arena(bytes).and_then(|mut arena| arena.take(bytes)).unwrap();
-        let mut regions: BTreeMap<_, _> =
-            sizes.into_iter().map(|(role, bytes)| ((role, bytes), allocate(bytes))).collect();
+        let mut regions: BTreeMap<_, _> = sizes.map(|(role, bytes)| ((role, bytes), allocate(bytes))).collect();
         if in_place {
             let bytes = added.len() * size;
             regions.insert((Role::Add, bytes), regions[&(result, bytes)].clone());
@@ -60,9 +71,8 @@ fn problems() -> Vec<ConvProblem> {
     let forward = activations
         .into_iter()
         .flat_map(|activation| [false, true].map(|residual| ConvPass::Forward { residual, activation }));
-    let backward = activations[..3]
-        .iter()
-        .flat_map(|&activation| [false, true].map(|add| ConvPass::InputGradient { add, activation }));
+    let norms = activations[1..3].iter().map(|&activation| ConvPass::NormGradient { activation });
+    let backward = [false, true].into_iter().map(|add| ConvPass::InputGradient { add }).chain(norms);
     let passes: Vec<ConvPass> =
         forward.chain(backward).chain([ConvPass::Statistics, ConvPass::WeightGradient]).collect();
     let geometries = [
@@ -127,7 +137,7 @@ fn engines_are_right_in_every_pass_and_fusion_or_are_found_out() {
         for problem in problems() {
             let adds = matches!(
                 problem.pass,
-                ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true, .. }
+                ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true }
             );
             for in_place in [false, true].into_iter().take(1 + usize::from(adds)) {
                 let tensors = Tensors::of(&convolutions.0, &problem, element, in_place);

@@ -1,8 +1,8 @@
 //! Batch norm with activation, for training: every form of its saved values.
 
 use tresnet::ops::cuda::batch_norm::{
-    FACTORS, Norm, Running, Saved, apply, finish, finish_sums, gradient_apply, gradient_finish, gradient_sums, moments,
-    partial_sums,
+    FACTORS, Norm, Running, Saved, apply, finish, finish_sums, gradient_apply, gradient_finish, gradient_finish_sums,
+    gradient_sums, moments, partial_sums,
 };
 use tresnet::ops::cuda::{Element, padded};
 use tresnet::ops::{
@@ -226,6 +226,26 @@ pub fn the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activa
             let passes = [by_output, Saved::Input(&input)];
             check(&name, &case, &device.norm, &case.map(&gradient), passes, true, &expected);
         }
+    }
+}
+
+pub fn an_epilogues_sums_give_the_same_gradients() {
+    for case in cases() {
+        let (device, channels) = (with_statistics(&case), case.shape.channels);
+        let gradient = values("gradient", case.shape.len(), case.element);
+        let [input, weight, bias] = on_cpu(&case, gradient.clone(), OnCpu::Input(&case.input));
+        // Without what they were before.
+        let bare = |sums: &[f32], before: f32| pad(&sums.iter().map(|sum| sum - before).collect::<Vec<_>>(), channels);
+        let sums = Memory::floats(&[bare(&bias, -0.5), bare(&weight, 0.25)].concat());
+        let (saved, map) = (case.map(&case.input), case.map(&gradient));
+        let (saved, norm) = (Saved::Input(&saved), &device.norm);
+        let factors = Memory::fresh(FACTORS * padded(channels) * 4);
+        let own = [0.25, -0.5].map(|start| Memory::floats(&vec![start; padded(channels)]));
+        run(gradient_finish_sums(case.padded(), &sums, saved, norm, &factors, [&own[0], &own[1]]));
+        run(gradient_apply(case.element, case.padded(), &map, saved, norm, &factors, &map));
+        assert_within("weight's gradient", &own[0].read_floats()[..channels], &weight, 1e-6);
+        assert_within("bias's gradient", &own[1].read_floats()[..channels], &bias, 1e-6);
+        assert_near(&case.what("input's gradient"), case.element, &case.read(&map), &input);
     }
 }
 

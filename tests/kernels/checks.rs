@@ -8,6 +8,7 @@ macro_rules! every_check {
             batch_norm:
                 statistics_are_the_cpus_and_move_the_running_ones,
                 an_epilogues_sums_give_the_same_statistics,
+                an_epilogues_sums_give_the_same_gradients,
                 the_forward_pass_is_the_cpus_in_place_and_with_a_residual,
                 the_gradient_of_a_stored_norm_is_the_cpus_by_every_way_through_the_activation,
                 the_gradient_of_an_in_place_norm_comes_from_its_result,

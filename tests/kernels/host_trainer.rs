@@ -121,7 +121,7 @@ impl Trainer for HostTrainer {
                     conv.forward(&input, problem.input, residual.as_deref(), activation, &mut out)?;
                     maps.write(&writes[0], &out);
                 }
-                TrainingOp::ConvInputGradient { problem, weight } => {
+                TrainingOp::ConvInputGradient { problem, weight, .. } => {
                     let weight = maps.weight(&problem.spec, weight, &reads);
                     let (gradient, add) = (maps.read(&reads[0]), step.op.adds().then(|| maps.read(&reads[1])));
                     let mut out = vec![0.0; problem.input.len()];

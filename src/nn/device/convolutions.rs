@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::form::{Form, conv};
-use crate::nn::graph::{Graph, Node, Value};
+use crate::nn::graph::{Graph, Node, Norm, Op, Value};
 use crate::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Shape};
 
 /// What a network is run for.
@@ -16,8 +16,8 @@ pub enum Use {
 }
 
 impl Graph {
-    /// Every convolution problem of a run that cuDNN is asked for, with padded channels, in the order in which they come: for training the
-    /// backward pass from the end.
+    /// Every convolution problem of a run that cuDNN is asked for, with padded channels, in the order in which they come: for
+    /// training the backward pass from the end, with both problems where it depends on the norms' memory which is.
     ///
     /// # Errors
     /// If images of this shape do not suit the network, or the parts of a convolution do not make up one.
@@ -41,6 +41,9 @@ impl Graph {
                     // Nobody asks for the image's gradient.
                     if input != Value(0) {
                         gradients.push(problem(spec, shape, self.input_gradient(at, input)));
+                        if let Some((_, activation)) = self.norm_behind(at, input) {
+                            gradients.push(problem(spec, shape, ConvPass::NormGradient { activation }));
+                        }
                     }
                     gradients.push(problem(spec, shape, ConvPass::WeightGradient));
                 }
@@ -55,7 +58,19 @@ impl Graph {
     /// reads all that it takes anyway.
     fn input_gradient(&self, at: usize, input: Value) -> ConvPass {
         let add = self.nodes[at + 1..].iter().any(|node: &Node| node.inputs.contains(&input));
-        ConvPass::InputGradient { add, activation: Activation::Identity }
+        ConvPass::InputGradient { add }
+    }
+
+    /// The norm and the activation that the gradient of the convolution at node `at` can go on through in the same kernel:
+    /// where its input is nothing else's, and a norm gave it that its activation followed at once.
+    pub(super) fn norm_behind(&self, at: usize, input: Value) -> Option<(Norm, Activation)> {
+        let is_shared = self.nodes.iter().enumerate().any(|(other, node)| other != at && node.inputs.contains(&input));
+        let gave = &self.nodes[input.0];
+        let (Op::Conv { norm: Some(norm), activation, .. } | Op::Norm { norm, activation }) = gave.op else {
+            return None;
+        };
+        let is_alone = !is_shared && gave.inputs.len() == 1;
+        (is_alone && !activation.is_curved() && activation != Activation::Identity).then_some((norm, activation))
     }
 }
 
@@ -150,6 +165,7 @@ mod tests {
             passes[3..],
             [
                 "2x8x8x16 -> 16, 3x3/1: weight gradient",
+                "2x8x8x16 -> 16, 3x3/1: input gradient + relu + norm's gradient",
                 "2x8x8x16 -> 16, 3x3/1: input gradient",
                 "2x8x8x16 -> 16, 3x3/1: weight gradient",
                 "2x8x8x16 -> 16, 3x3/1: input gradient + add",

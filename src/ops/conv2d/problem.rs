@@ -16,9 +16,11 @@ pub enum ConvPass {
     Forward { residual: bool, activation: Activation },
     /// `y = conv(x)`, and of each channel the sum and the sum of squares: training, before a batch norm.
     Statistics,
-    /// `dx = activation'(conv^T(dy) + add)`: the gradient of the input and on through the activation that gave the
-    /// input, known by its sign; `Identity` where it is not to go further.
-    InputGradient { add: bool, activation: Activation },
+    /// `dx = conv^T(dy) + add`, the gradient of the input.
+    InputGradient { add: bool },
+    /// `dx = activation'(conv^T(dy))`: the gradient of the input and on through the activation that gave it, behind a batch
+    /// norm whose input was saved; and of each channel the sums that are the gradients of the norm's bias and weight.
+    NormGradient { activation: Activation },
     /// `dw`, the weight's gradient.
     WeightGradient,
 }
@@ -36,8 +38,6 @@ pub struct ConvProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fusion {
     Whole,
-    /// All but the activation.
-    WithoutActivation,
     /// The product alone.
     Bare,
 }
@@ -49,33 +49,28 @@ impl ConvProblem {
 
     /// What to ask for, best first; the last is the product alone.
     pub fn fusions(&self) -> &'static [Fusion] {
-        use Fusion::{Bare, Whole, WithoutActivation};
+        use Fusion::{Bare, Whole};
         match self.pass {
-            ConvPass::Forward { .. } | ConvPass::Statistics => &[Whole, Bare],
-            ConvPass::InputGradient { add, activation } => match (add, activation) {
-                (false, Activation::Identity) => &[Bare],
-                (true, Activation::Identity) | (false, _) => &[Whole, Bare],
-                (true, _) => &[Whole, WithoutActivation, Bare],
-            },
-            ConvPass::WeightGradient => &[Bare],
+            ConvPass::Forward { .. }
+            | ConvPass::Statistics
+            | ConvPass::InputGradient { add: true }
+            | ConvPass::NormGradient { .. } => &[Whole, Bare],
+            ConvPass::InputGradient { add: false } | ConvPass::WeightGradient => &[Bare],
         }
     }
 
     /// Bytes of maps of `element` that kernels of our own read and write for what `fusion` leaves to them.
     pub fn rest_bytes(&self, fusion: Fusion, element: Element) -> Result<usize> {
         let map = match self.pass {
-            ConvPass::InputGradient { .. } => self.input,
+            ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. } => self.input,
             _ => self.output()?,
         };
         let passes = match (self.pass, fusion) {
             (_, Fusion::Whole) | (ConvPass::WeightGradient, _) => 0,
             (ConvPass::Statistics, _) => 1,
             (ConvPass::Forward { residual, .. }, _) => 2 + usize::from(residual),
-            (ConvPass::InputGradient { .. }, Fusion::WithoutActivation) => 3,
-            (ConvPass::InputGradient { add, activation }, Fusion::Bare) => {
-                let terms = usize::from(add) + usize::from(activation != Activation::Identity);
-                if terms == 0 { 0 } else { 2 + terms }
-            }
+            (ConvPass::InputGradient { add }, _) => 3 * usize::from(add),
+            (ConvPass::NormGradient { .. }, _) => 2,
         };
         Ok(passes * map.len() * element.size())
     }
@@ -109,9 +104,8 @@ impl fmt::Display for ConvPass {
                 write!(f, "conv + bias{}{}", if *residual { " + residual" } else { "" }, After(*activation))
             }
             Self::Statistics => f.write_str("conv + statistics"),
-            Self::InputGradient { add, activation } => {
-                write!(f, "input gradient{}{}", if *add { " + add" } else { "" }, After(*activation))
-            }
+            Self::InputGradient { add } => write!(f, "input gradient{}", if *add { " + add" } else { "" }),
+            Self::NormGradient { activation } => write!(f, "input gradient{} + norm's gradient", After(*activation)),
             Self::WeightGradient => f.write_str("weight gradient"),
         }
     }
@@ -143,18 +137,18 @@ mod tests {
     fn a_problem_reads_as_its_layer() {
         let forward = ConvPass::Forward { residual: true, activation: Activation::LeakyRelu(0.01) };
         assert_eq!(problem(forward).to_string(), "2x56x56x48 -> 64, 3x3/1: conv + bias + residual + leaky 0.01");
-        let gradient = ConvPass::InputGradient { add: false, activation: Activation::Relu };
-        assert_eq!(problem(gradient).to_string(), "2x56x56x48 -> 64, 3x3/1: input gradient + relu");
+        let gradient = ConvPass::InputGradient { add: true };
+        assert_eq!(problem(gradient).to_string(), "2x56x56x48 -> 64, 3x3/1: input gradient + add");
+        let norms = ConvPass::NormGradient { activation: Activation::Relu };
+        assert_eq!(problem(norms).to_string(), "2x56x56x48 -> 64, 3x3/1: input gradient + relu + norm's gradient");
     }
 
     #[test]
     fn every_problem_ends_with_the_product_alone() {
-        let activations = [Activation::Identity, Activation::Relu];
-        let gradients = activations
-            .into_iter()
-            .flat_map(|activation| [false, true].map(|add| ConvPass::InputGradient { add, activation }));
+        let gradients = [false, true].into_iter().map(|add| ConvPass::InputGradient { add });
         let forward = ConvPass::Forward { residual: false, activation: Activation::Relu };
-        for pass in gradients.chain([forward, ConvPass::Statistics, ConvPass::WeightGradient]) {
+        let norms = ConvPass::NormGradient { activation: Activation::Relu };
+        for pass in gradients.chain([forward, ConvPass::Statistics, norms, ConvPass::WeightGradient]) {
             assert_eq!(problem(pass).fusions().last(), Some(&Fusion::Bare), "{pass}");
         }
     }

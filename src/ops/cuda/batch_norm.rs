@@ -193,16 +193,41 @@ pub fn gradient_finish(
     factors: &Region,
     [weight_gradient, bias_gradient]: [&Region; 2],
 ) -> Result<Launch> {
+    let chunk = chunk_pixels(shape.pixels(), shape.channels);
+    finish_gradient(shape, (sums, chunk), saved, norm, factors, [weight_gradient, bias_gradient])
+}
+
+/// The same out of the sums over all pixels, two a channel, as a convolution's epilogue gives them.
+pub fn gradient_finish_sums(
+    shape: Shape,
+    sums: &Region,
+    saved: Saved,
+    norm: &Norm,
+    factors: &Region,
+    gradients: [&Region; 2],
+) -> Result<Launch> {
+    finish_gradient(shape, (sums, shape.pixels()), saved, norm, factors, gradients)
+}
+
+fn finish_gradient(
+    shape: Shape,
+    (sums, chunk): (&Region, usize),
+    saved: Saved,
+    norm: &Norm,
+    factors: &Region,
+    [weight_gradient, bias_gradient]: [&Region; 2],
+) -> Result<Launch> {
     let [centre, factor] = saved.normalisation(norm);
     let own = [centre, factor, &norm.weight, &norm.inverse];
-    let builder = Builder::plain("batch_norm_gradient_finish", shape).words(sums, partial_sums(shape));
+    let count = shape.pixels().div_ceil(chunk) * 2 * shape.channels;
+    let builder = Builder::plain("batch_norm_gradient_finish", shape).words(sums, count);
     own.into_iter()
         .fold(builder, |builder, region| builder.words(region, shape.channels))
         .words(factors, FACTORS * shape.channels)
         .words(weight_gradient, shape.channels)
         .words(bias_gradient, shape.channels)
         .int(usize::from(saved.in_place()))
-        .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
+        .ints([shape.pixels(), shape.channels, chunk])
         .grid([shape.channels.div_ceil(WARP), 1, 1])
 }
 

@@ -49,22 +49,14 @@ pub struct Deviation {
     pub not_finite: u64,
 }
 
-/// Makes up `count` values: odd sixteenths from -15/16 to 15/16, hashed from their numbers and `seed`, times `scale`,
-/// behind an activation. With a power of two for a scale every element holds them exactly, and their sums of products are
+/// Makes up `count` values: odd sixteenths from -15/16 to 15/16, hashed from their numbers and `seed`, times `scale`.
+/// With a power of two for a scale every element holds them exactly, and their sums of products are
 /// exact in f32 in whichever order they are added.
-pub fn made_up(
-    element: Element,
-    count: usize,
-    out: &Region,
-    seed: usize,
-    scale: f32,
-    activation: Activation,
-) -> Result<Launch> {
+pub fn made_up(element: Element, count: usize, out: &Region, seed: usize, scale: f32) -> Result<Launch> {
     Builder::new("made_up", element, count)
         .values(out, count)
         .int(seed)
         .float(scale)
-        .activation(activation)
         .int(count / EIGHT)
         .require(count.is_multiple_of(EIGHT), || format!("{count} values are no multiple of {EIGHT}"))
         .threads(count / EIGHT)

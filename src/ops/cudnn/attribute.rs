@@ -48,7 +48,7 @@ codes! {
     /// `cudnnDataType_t`
     DataType { F32 = 0, F16 = 2, BF16 = 9 }
     /// `cudnnPointwiseMode_t`
-    PointwiseMode { ADD = 0, MUL = 1, IDENTITY = 21, RELU = 100, SIGMOID = 102, SWISH = 106, RELU_BACKWARD = 200 }
+    PointwiseMode { ADD = 0, MUL = 1, SUB = 9, IDENTITY = 21, RELU = 100, SIGMOID = 102, SWISH = 106, RELU_BACKWARD = 200 }
     /// `cudnnBackendHeurMode_t`
     HeuristicMode { FALLBACK = 2, A = 3 }
     /// `cudnnBackendNumericalNote_t`
@@ -193,6 +193,17 @@ attributes! {
     REDUCTION_X: DescriptorValue = 1610;
     REDUCTION_Y: DescriptorValue = 1611;
     REDUCTION: DescriptorValue = 1612;
+    NORM_PRECISION: DataType = 1620;
+    NORM_MEAN: DescriptorValue = 1621;
+    NORM_INVERSE: DescriptorValue = 1622;
+    NORM_WEIGHT: DescriptorValue = 1623;
+    NORM_X: DescriptorValue = 1624;
+    NORM_DY: DescriptorValue = 1625;
+    NORM_WEIGHT_GRADIENT: DescriptorValue = 1626;
+    NORM_BIAS_GRADIENT: DescriptorValue = 1627;
+    NORM_DY_FACTOR: DescriptorValue = 1628;
+    NORM_X_FACTOR: DescriptorValue = 1629;
+    NORM_OFFSET: DescriptorValue = 1630;
     DEVICE_JSON: u8 = 2702;
 }
 
@@ -217,5 +228,6 @@ pub(super) enum Kind {
     Tensor = 17,
     Reduction = 21,
     ReductionOperation = 22,
+    NormOperation = 23,
     DeviceProperties = 38,
 }

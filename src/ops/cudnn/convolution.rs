@@ -21,9 +21,6 @@ pub fn graphs(problem: &ConvProblem, element: Element, fusion: Fusion) -> Result
     let output = problem.output()?;
     let whole = spec.in_channels == spec.input.of && spec.out_channels == spec.output.of;
     ensure!(whole, "{problem}: convolutions of windows of channels are not planned");
-    if let ConvPass::InputGradient { activation, .. } = pass {
-        ensure!(!activation.is_curved(), "{problem}: gradients through curved activations are not planned yet");
-    }
     for channels in [spec.in_channels, spec.out_channels] {
         ensure!(channels % 8 == 0, "{problem}: {channels} channels are no multiple of 8");
     }
@@ -41,11 +38,12 @@ pub fn graphs(problem: &ConvProblem, element: Element, fusion: Fusion) -> Result
         }
         (ConvPass::Statistics, Fusion::Whole) => vec![builder.statistics()],
         (ConvPass::Forward { .. } | ConvPass::Statistics, _) => vec![builder.product()],
-        (ConvPass::InputGradient { add, activation }, Fusion::Whole) => vec![builder.gradient(add, activation)],
-        (ConvPass::InputGradient { add, .. }, Fusion::WithoutActivation) => {
-            vec![builder.gradient(add, Activation::Identity)]
+        (ConvPass::InputGradient { add }, Fusion::Whole) => vec![builder.gradient(add)],
+        (ConvPass::NormGradient { activation }, Fusion::Whole) => {
+            ensure!(!activation.is_curved(), "{problem}: gradients through curved activations are not planned");
+            vec![builder.norm_gradient(activation)]
         }
-        (ConvPass::InputGradient { .. }, Fusion::Bare) => vec![builder.gradient(false, Activation::Identity)],
+        (ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. }, Fusion::Bare) => vec![builder.gradient(false)],
         (ConvPass::WeightGradient, _) => {
             let mut graph = Graph::default();
             let x = graph.map(*input, maps, Role::X);
@@ -125,25 +123,50 @@ impl Builder<'_> {
         graph
     }
 
-    fn gradient(&self, add: bool, activation: Activation) -> Graph {
+    fn gradient(&self, add: bool) -> Graph {
         let (spec, input) = (self.problem.spec, self.problem.input);
-        let through = activation != Activation::Identity;
         let mut graph = Graph::default();
         let dy = graph.map(self.output, self.maps, Role::Dy);
         let w = graph.weight(&spec, self.maps, Role::W);
-        let mut value = self.result(&mut graph, !add && !through, Role::Dx, input);
-        graph.push(Operation::InputGradient { spec, dy, w, dx: value });
+        let dx = self.result(&mut graph, !add, Role::Dx, input);
+        graph.push(Operation::InputGradient { spec, dy, w, dx });
         if add {
             let term = graph.map(input, self.maps, Role::Add);
-            let y = self.result(&mut graph, !through, Role::Dx, input);
-            graph.push(Operation::Pointwise { mode: PointwiseMode::ADD, slope: None, x: value, b: Some(term), y });
+            let y = graph.map(input, self.maps, Role::Dx);
+            graph.push(Operation::Pointwise { mode: PointwiseMode::ADD, slope: None, x: dx, b: Some(term), y });
+        }
+        graph
+    }
+
+    /// The one form in which cuDNN's precompiled kernels know it: the norm is computed again in these four steps.
+    fn norm_gradient(&self, activation: Activation) -> Graph {
+        let (spec, input) = (self.problem.spec, self.problem.input);
+        let mut graph = Graph::default();
+        let dy = graph.map(self.output, self.maps, Role::Dy);
+        let w = graph.weight(&spec, self.maps, Role::W);
+        let gradient = graph.inner(input);
+        graph.push(Operation::InputGradient { spec, dy, w, dx: gradient });
+        let x = graph.map(input, self.maps, Role::Saved);
+        let mut number = |role| graph.per_channel(input.channels, SINGLE, role);
+        let [mean, inverse] = [Role::NormMean, Role::NormInverse].map(&mut number);
+        let [weight, bias] = [Role::NormWeight, Role::NormBias].map(&mut number);
+        let [weight_gradient, bias_gradient] = [Role::NormWeightGradient, Role::NormBiasGradient].map(&mut number);
+        let factors = [Role::NormGradientFactor, Role::NormSavedFactor, Role::NormOffset].map(&mut number);
+        let mut value = x;
+        for (mode, b) in [
+            (PointwiseMode::SUB, mean),
+            (PointwiseMode::MUL, inverse),
+            (PointwiseMode::MUL, weight),
+            (PointwiseMode::ADD, bias),
+        ] {
+            let y = graph.inner(input);
+            graph.push(Operation::Pointwise { mode, slope: None, x: value, b: Some(b), y });
             value = y;
         }
-        if through {
-            let x = graph.map(input, self.maps, Role::Through);
-            let dx = graph.map(input, self.maps, Role::Dx);
-            graph.push(Operation::ReluBackward { slope: f64::from(activation.slope()), x, dy: value, dx });
-        }
+        let dx = graph.map(input, self.maps, Role::Dx);
+        graph.push(Operation::ReluBackward { slope: f64::from(activation.slope()), x: value, dy: gradient, dx });
+        let dy = dx;
+        graph.push(Operation::NormGradient { x, dy, mean, inverse, weight, weight_gradient, bias_gradient, factors });
         graph
     }
 
@@ -212,12 +235,24 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_without_its_activation_still_adds() {
-        let pass = ConvPass::InputGradient { add: true, activation: Activation::Relu };
+    fn a_gradient_adds_in_the_same_kernel_or_not_at_all() {
+        let pass = ConvPass::InputGradient { add: true };
         let roles_of = |fusion| roles(&graphs(&problem(pass), Element::F16, fusion).unwrap()[0]);
-        assert_eq!(roles_of(Fusion::Whole), [Role::W, Role::Add, Role::Through, Role::Dy, Role::Dx]);
-        assert_eq!(roles_of(Fusion::WithoutActivation), [Role::W, Role::Add, Role::Dy, Role::Dx]);
+        assert_eq!(roles_of(Fusion::Whole), [Role::W, Role::Add, Role::Dy, Role::Dx]);
         assert_eq!(roles_of(Fusion::Bare), [Role::W, Role::Dy, Role::Dx]);
+    }
+
+    #[test]
+    fn a_norms_gradient_goes_on_from_what_the_norm_was_given() {
+        let pass = ConvPass::NormGradient { activation: Activation::LeakyRelu(0.01) };
+        let graph = graphs(&problem(pass), Element::F16, Fusion::Whole).unwrap().swap_remove(0);
+        let own = roles(&graph);
+        assert_eq!(own[..4], [Role::W, Role::Dy, Role::Dx, Role::Saved]);
+        // Four numbers of the norm's that are read, and five that are written.
+        assert!(own.len() == 13 && graph.roles().filter(|&(_, bytes)| bytes == 16 * 4).count() == 9);
+        let curved = ConvPass::NormGradient { activation: Activation::Silu };
+        assert!(graphs(&problem(curved), Element::F16, Fusion::Whole).is_err());
+        assert_eq!(graphs(&problem(curved), Element::F16, Fusion::Bare).unwrap().len(), 1);
     }
 
     #[test]

@@ -16,8 +16,6 @@ pub enum Role {
     Bias,
     /// Added before the activation.
     Add,
-    /// What the activation gave, through which a gradient goes back.
-    Through,
     /// A gradient of the output.
     Dy,
     /// A gradient of the input.
@@ -28,6 +26,20 @@ pub enum Role {
     Sum,
     /// Each channel's sum of squares.
     Squares,
+    /// A batch norm's input.
+    Saved,
+    /// A batch norm's mean and inverse deviation, weight and bias, one a channel.
+    NormMean,
+    NormInverse,
+    NormWeight,
+    NormBias,
+    /// The gradients of its weight and bias.
+    NormWeightGradient,
+    NormBiasGradient,
+    /// By which the gradient of its input is the sum of that of its output and of its input, and what is added.
+    NormGradientFactor,
+    NormSavedFactor,
+    NormOffset,
 }
 
 /// Index of a tensor in its graph.
@@ -92,6 +104,18 @@ pub enum Operation {
         x: TensorId,
         sum: TensorId,
         squares: TensorId,
+    },
+    /// The gradients of a batch norm's weight and bias, out of its output's, `dy`; of that and of `x` the factors that
+    /// give its input's.
+    NormGradient {
+        x: TensorId,
+        dy: TensorId,
+        mean: TensorId,
+        inverse: TensorId,
+        weight: TensorId,
+        weight_gradient: TensorId,
+        bias_gradient: TensorId,
+        factors: [TensorId; 3],
     },
 }
 

@@ -101,6 +101,17 @@ impl Lowering<'_> {
                 self.refer(&mut op, tensors)?;
                 op.finalize()
             }
+            Operation::NormGradient { x, dy, mean, inverse, weight, weight_gradient, bias_gradient, factors } => {
+                let mut op = self.descriptor(Kind::NormOperation)?;
+                op.set(NORM_PRECISION, &[DataType::F32])?;
+                self.refer(&mut op, [(NORM_X, *x), (NORM_DY, *dy), (NORM_MEAN, *mean), (NORM_INVERSE, *inverse)])?;
+                let written = [(NORM_WEIGHT_GRADIENT, *weight_gradient), (NORM_BIAS_GRADIENT, *bias_gradient)];
+                self.refer(&mut op, [(NORM_WEIGHT, *weight)])?;
+                self.refer(&mut op, written)?;
+                let [of_dy, of_x, offset] = *factors;
+                self.refer(&mut op, [(NORM_DY_FACTOR, of_dy), (NORM_X_FACTOR, of_x), (NORM_OFFSET, offset)])?;
+                op.finalize()
+            }
         }
     }
 

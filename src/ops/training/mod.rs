@@ -25,7 +25,7 @@ pub use builder::TrainingBuilder;
 pub use layout::FlatLayout;
 pub use memory::{TrainingMemory, UpdateMemory};
 pub use places::{AffinePlaces, Filter, FilterPart, GatePlaces, NormPlaces, Place};
-pub use step::{GateSizes, LossRule, SavedNorm, TrainingOp, TrainingStep};
+pub use step::{GateSizes, LossRule, NORM_SUMS, SavedNorm, TrainingOp, TrainingStep};
 pub use trainer::{DeviceState, StateNumbers, Trainer, TrainingSetup, trainer};
 pub use update::{Clipping, LambRules, Stepper, UpdateRules, UpdateSizes};
 

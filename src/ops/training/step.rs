@@ -64,13 +64,15 @@ pub enum TrainingOp {
     GateGradient { sizes: GateSizes, layers: GatePlaces, activation: Activation },
     /// gradient, gates, position -> input's gradient.
     GatedGradient { shape: Shape },
-    /// gradient, saved, numbers, with `InputAndOutput` output -> partial sums, factors; with `behind` also -> the gradient
+    /// gradient, saved, numbers, with `InputAndOutput` output, perhaps the gradient's own sums -> partial sums, factors; with `behind` also -> the gradient
     /// behind the activation, in place. The norm's gradients are raised.
     NormGradientSums { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation, behind: bool },
     /// gradient, saved, numbers, factors -> input's gradient, which may be the gradient.
     NormGradient { shape: Shape, norm: NormPlaces, saved: SavedNorm, activation: Activation },
-    /// gradient, perhaps add, perhaps filter -> input's gradient.
-    ConvInputGradient { problem: ConvProblem, weight: Filter },
+    /// gradient, perhaps add, perhaps filter -> input's gradient. With the norm that gave the input: gradient, what it
+    /// saved, its numbers, perhaps filter -> input's gradient, [`NORM_SUMS`] f32 a channel. Where a kernel does the whole
+    /// problem the gradient is behind the norm's activation, the first two of them are sums, and the others are lost.
+    ConvInputGradient { problem: ConvProblem, weight: Filter, norm: Option<NormPlaces> },
     /// input, gradient -> the bare gradient, where that is made: the weight's is raised.
     ConvWeightGradient { problem: ConvProblem, weight: Filter },
     /// gradient, filter, perhaps add -> input's gradient; `shape` is the input's.
@@ -92,6 +94,10 @@ pub enum TrainingOp {
     /// gradient -> input's gradient; `shape` is the input's.
     SubsampleGradient { shape: Shape, op: Subsample },
 }
+
+/// f32 of a channel that a convolution's gradient leaves of a norm's: the gradients of bias and weight, and three that
+/// cuDNN gives along with them.
+pub const NORM_SUMS: usize = 5;
 
 /// Sizes of a gate: the map, the hidden values, and the parts that sums over an image are split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +135,9 @@ impl TrainingOp {
     /// Whether a convolution, or its input's gradient, adds what it reads after its first operand.
     pub fn adds(&self) -> bool {
         match self {
-            Self::Conv { problem, .. } | Self::ConvInputGradient { problem, .. } => matches!(
-                problem.pass,
-                ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true, .. }
-            ),
+            Self::Conv { problem, .. } | Self::ConvInputGradient { problem, .. } => {
+                matches!(problem.pass, ConvPass::Forward { residual: true, .. } | ConvPass::InputGradient { add: true })
+            }
             _ => false,
         }
     }

@@ -30,12 +30,13 @@ impl Lowering<'_> {
                     self.records[at] = self.forward(at, image)?;
                 }
             }
-            nodes.rev().try_for_each(|at| self.backward_node(at, &mut gradients))?;
+            nodes.clone().rev().try_for_each(|at| self.backward_node(at, &nodes, &mut gradients))?;
         }
         Ok(())
     }
 
-    fn backward_node(&mut self, at: usize, gradients: &mut Gradients) -> Result<()> {
+    /// `segment` are the nodes whose values are there.
+    fn backward_node(&mut self, at: usize, segment: &Range<usize>, gradients: &mut Gradients) -> Result<()> {
         let node = &self.graph.nodes[at];
         let Some(&input) = node.inputs.first() else { bail!("node {at} has no input") };
         let gradient = gradients[at].take().with_context(|| format!("nothing depends on node {at}"))?;
@@ -50,7 +51,7 @@ impl Lowering<'_> {
                     self.split(at, residual, behind, gradients)
                 }
             };
-            return self.conv_backward(at, &conv, input, gradient, gradients);
+            return self.conv_backward(at, &conv, input, segment, gradient, gradients);
         }
         match node.op {
             Op::Norm { norm, activation } => {
@@ -141,7 +142,8 @@ impl Lowering<'_> {
         };
         let op = TrainingOp::NormGradientSums { shape, norm, saved, activation, behind };
         if !behind {
-            self.builder.push(op, [gradient, held, numbers], [sums, factors]);
+            let reads = [gradient, held, numbers].into_iter().chain(self.sums[at].take()).collect();
+            self.builder.push_all(op, reads, vec![sums, factors]);
             let keeps = residual.is_some() && !dropped;
             let out = if keeps { self.builder.map(shape) } else { self.builder.over(gradient) };
             let op = TrainingOp::NormGradient { shape, norm, saved, activation };

@@ -1,5 +1,7 @@
 //! A convolution both ways: a product or filters, its weight as it is or joined of parts, and the norm behind it.
 
+use std::ops::Range;
+
 use anyhow::{Result, bail};
 
 use super::backward::Gradients;
@@ -7,7 +9,7 @@ use super::{Lowering, Record};
 use crate::nn::device::form::{DeviceConv, Form};
 use crate::nn::graph::Value;
 use crate::ops::cuda::depthwise::weight_gradient_len;
-use crate::ops::training::{Filter, FilterPart, TrainingOp, Variable};
+use crate::ops::training::{Filter, FilterPart, NORM_SUMS, NormPlaces, TrainingOp, Variable};
 use crate::ops::{Activation, ConvPass, ConvProblem, Piece, Shape};
 
 impl Lowering<'_> {
@@ -76,6 +78,7 @@ impl Lowering<'_> {
         at: usize,
         conv: &DeviceConv,
         input: Value,
+        segment: &Range<usize>,
         gradient: Variable,
         gradients: &mut Gradients,
     ) -> Result<()> {
@@ -91,19 +94,39 @@ impl Lowering<'_> {
         let out = self.builder.map(shape);
         let (op, reads) = match &conv.form {
             Form::Product(spec) => {
-                let pass = ConvPass::InputGradient { add: add.is_some(), activation: Activation::Identity };
+                let saved = self.norm_behind(at, input, segment);
+                let (pass, norm) = match saved {
+                    Some((norm, activation, _)) => (ConvPass::NormGradient { activation }, Some(norm)),
+                    None => (ConvPass::InputGradient { add: add.is_some() }, None),
+                };
+                let [held, numbers] = saved.map_or([None; 2], |(.., saved)| saved.map(Some));
+                self.sums[input.0] = saved.map(|_| self.builder.words(NORM_SUMS * shape.channels));
                 let problem = ConvProblem { spec: spec.padded(), input: shape, pass };
                 let weight = self.filter(conv, true)?;
-                (TrainingOp::ConvInputGradient { problem, weight }, [Some(gradient), add, filter])
+                (TrainingOp::ConvInputGradient { problem, weight, norm }, [Some(gradient), add, held, numbers, filter])
             }
             Form::Depthwise(bands) => {
                 let op = TrainingOp::DepthwiseInputGradient { bands: bands.clone(), shape };
-                (op, [Some(gradient), filter, add])
+                (op, [Some(gradient), filter, add, None, None])
             }
         };
-        self.builder.push_all(op, reads.into_iter().flatten().collect(), vec![out]);
+        let writes = std::iter::once(out).chain(self.sums[input.0]).collect();
+        self.builder.push_all(op, reads.into_iter().flatten().collect(), writes);
         gradients[input.0] = Some(out);
         Ok(())
+    }
+
+    /// The norm that a convolution's gradient may go on through, its activation, and what it saved: its input and numbers.
+    /// Not where the norm worked in place, nor where its values are those of a segment before.
+    fn norm_behind(
+        &self,
+        at: usize,
+        input: Value,
+        segment: &Range<usize>,
+    ) -> Option<(NormPlaces, Activation, [Variable; 2])> {
+        let (norm, activation) = self.graph.norm_behind(at, input).filter(|_| segment.contains(&input.0))?;
+        let (held, numbers) = self.records[input.0].norm?;
+        Some((self.parameters.norm(norm), activation, [held?, numbers]))
     }
 
     fn weight_gradient(&mut self, conv: &DeviceConv, maps: [Variable; 2], shape: Shape) -> Result<()> {
@@ -211,6 +234,40 @@ mod tests {
         assert_eq!(trained(&[]), [vec![0, 1], vec![0, 1]]);
         assert_eq!(trained(&[0, 3]), [vec![0], vec![1]]);
         assert_eq!(trained(&[0, 1]), [vec![0, 1]]);
+    }
+
+    /// Of each convolution whose input has a gradient, whether that goes on through the norm before it.
+    fn gone_on(norms: NormMode) -> Vec<bool> {
+        let mut training = training(Activation::Relu, &[]);
+        let (mut graph, image) = Graph::new(3, 1);
+        let layer = |name: &str| ConvLayer {
+            kernels: &[3],
+            activation: Activation::LeakyRelu(0.01),
+            ..ConvLayer::normed(format!("{name}.conv"), format!("{name}.bn"), 16)
+        };
+        let stem = graph.conv(image, layer("stem"));
+        let x = graph.conv(stem, layer("0"));
+        let x = graph.conv(x, ConvLayer { residual: Some(stem), ..layer("1") });
+        let x = graph.conv(x, layer("2"));
+        let x = graph.blur_pool(x);
+        let x = graph.conv(x, layer("3"));
+        let x = graph.global_average_pool(x);
+        training.logits = graph.linear(x, "fc", 2, [Init::Const(0.0), torch_default(16)]);
+        training.frozen = vec![false; graph.parameters().len()];
+        training.graph = graph;
+        let schedule = training.schedule(Shape::new(2, 8, 8, 3), norms).unwrap();
+        let norms = schedule.steps.iter().filter_map(|step| match &step.op {
+            TrainingOp::ConvInputGradient { norm, .. } => Some(norm.is_some()),
+            _ => None,
+        });
+        norms.collect()
+    }
+
+    #[test]
+    fn a_gradient_goes_on_through_a_norm_whose_result_is_the_convolutions_alone() {
+        // Behind a blur, of a sum, of what is added elsewhere too, and between.
+        assert_eq!(gone_on(NormMode::Stored), [false, false, true, false]);
+        assert_eq!(gone_on(NormMode::InPlace), [false; 4], "what the norm was given is gone");
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl Graph {
             options,
             builder: TrainingBuilder::new(options.element, image),
             records: Vec::new(),
+            sums: vec![None; logits.0 + 1],
             again: false,
         };
         for at in 0..=logits.0 {
@@ -144,6 +145,8 @@ struct Lowering<'a> {
     options: &'a TrainingOptions,
     builder: TrainingBuilder,
     records: Vec<Record>,
+    /// Of each node the sums that its gradient came with, until its norm takes them.
+    sums: Vec<Option<Variable>>,
     /// Whether nodes are run again: running statistics have moved then.
     again: bool,
 }

@@ -88,6 +88,7 @@ fn kind(problem: &ConvProblem) -> String {
         ConvPass::Forward { .. } => "forward",
         ConvPass::Statistics => "forward with statistics",
         ConvPass::InputGradient { .. } => "input gradient",
+        ConvPass::NormGradient { .. } => "input gradient with norm's",
         ConvPass::WeightGradient => "weight gradient",
     };
     let groups = if spec.groups > 1 { format!(" in {} groups", spec.groups) } else { String::new() };

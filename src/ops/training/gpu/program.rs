@@ -3,13 +3,14 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::ops::cuda::{Device, Launch, Region, activation, batch_norm};
+use crate::ops::cuda::batch_norm::{self, Norm, Saved};
+use crate::ops::cuda::{Device, Launch, Region, activation};
 use crate::ops::cudnn::Role;
 use crate::ops::schedule::gpu::convolution::{Convolutions, Operands};
 use crate::ops::schedule::gpu::plans::Plans;
 use crate::ops::schedule::gpu::recording::{Action, Recording};
 use crate::ops::training::memory::Bound;
-use crate::ops::training::{TrainingMemory, TrainingOp, TrainingSchedule};
+use crate::ops::training::{NORM_SUMS, NormPlaces, TrainingMemory, TrainingOp, TrainingSchedule, Variable};
 use crate::ops::{Activation, ConvPass, ConvProblem, Fusion};
 
 /// A schedule ready to run.
@@ -41,7 +42,7 @@ impl Maker<'_> {
     pub fn program(&self, schedule: TrainingSchedule, memory: TrainingMemory) -> Result<Program> {
         let plans =
             self.convolutions.map(|convolutions| Plans::build(convolutions, &problems(&schedule), self.measures));
-        let mut actions = Actions { device: self.device, plans, list: Vec::new() };
+        let mut actions = Actions { device: self.device, plans, list: Vec::new(), summed: Vec::new() };
         // Whether the convolution before gave its output's sums.
         let mut summed = false;
         for (at, step) in schedule.steps.iter().enumerate() {
@@ -58,6 +59,9 @@ impl Maker<'_> {
                     true
                 }
                 TrainingOp::ConvInputGradient { problem, .. } => actions.input_gradient(&bound, problem)?,
+                TrainingOp::NormGradientSums { .. } | TrainingOp::NormGradient { .. } => {
+                    actions.norm_gradient(&bound)?
+                }
                 TrainingOp::ConvWeightGradient { problem, .. } => actions.weight_gradient(&bound, problem)?,
                 _ => false,
             };
@@ -85,6 +89,8 @@ struct Actions<'a> {
     device: &'a Device,
     plans: Option<Plans<'a>>,
     list: Vec<Action>,
+    /// Gradients that came behind the activation of a norm, with their sums.
+    summed: Vec<Variable>,
 }
 
 impl Actions<'_> {
@@ -130,19 +136,48 @@ impl Actions<'_> {
     }
 
     fn input_gradient(&mut self, bound: &Bound, problem: &ConvProblem) -> Result<bool> {
-        let TrainingOp::ConvInputGradient { weight, .. } = &bound.step.op else {
+        let TrainingOp::ConvInputGradient { weight, norm, .. } = &bound.step.op else {
             bail!("{problem} is no gradient's step")
         };
         let (out, add) = (bound.write(0)?, bound.added()?);
         let mut tensors = vec![(Role::Dy, bound.read(0)?), (Role::W, bound.filter(weight)?), (Role::Dx, out.clone())];
         tensors.extend(add.clone().map(|add| (Role::Add, add)));
+        if let Some(norm) = norm {
+            tensors.extend(norm_tensors(bound, norm)?);
+        }
         let Some(fusion) = self.plan(problem, tensors)? else { return Ok(false) };
+        if norm.is_some() && fusion == Fusion::Whole {
+            self.summed.extend(bound.step.writes.first());
+        }
         if let Some(add) = &add
             && fusion != Fusion::Whole
         {
             let element = bound.memory.element;
             self.launch(activation::add(element, problem.input, [&out, add], Activation::Identity, &out)?);
         }
+        Ok(true)
+    }
+
+    /// Where the gradient came behind the norm's activation, with its sums: what of the step is left.
+    fn norm_gradient(&mut self, bound: &Bound) -> Result<bool> {
+        if !bound.step.reads.first().is_some_and(|gradient| self.summed.contains(gradient)) {
+            return Ok(false);
+        }
+        let held = bound.read(1)?;
+        let saved = Saved::Input(&held);
+        self.launch(match &bound.step.op {
+            TrainingOp::NormGradientSums { shape, norm: places, .. } => {
+                let norm = bound.norm(places, &bound.read(2)?)?;
+                let gradients = [&bound.gradient(places.weight)?, &bound.gradient(places.bias)?];
+                batch_norm::gradient_finish_sums(*shape, &bound.read(3)?, saved, &norm, &bound.write(1)?, gradients)?
+            }
+            TrainingOp::NormGradient { shape, norm, .. } => {
+                let norm = bound.norm(norm, &bound.read(2)?)?;
+                let (gradient, factors, out) = (bound.read(0)?, bound.read(3)?, bound.write(0)?);
+                batch_norm::gradient_apply(bound.memory.element, *shape, &gradient, saved, &norm, &factors, &out)?
+            }
+            other => bail!("{other:?} is no step of a norm's gradient"),
+        });
         Ok(true)
     }
 
@@ -159,6 +194,28 @@ impl Actions<'_> {
         raised.into_iter().for_each(|launch| self.launch(launch));
         Ok(true)
     }
+}
+
+/// What the gradient of a convolution's input takes of the norm that gave it, and what it gives.
+fn norm_tensors(bound: &Bound, norm: &NormPlaces) -> Result<Vec<(Role, Region)>> {
+    let Norm { weight, bias, mean, inverse, .. } = bound.norm(norm, &bound.read(2)?)?;
+    let sums = bound.write(1)?;
+    let bytes = sums.bytes() / NORM_SUMS;
+    let read = [Role::NormWeight, Role::NormBias, Role::NormMean, Role::NormInverse].into_iter();
+    let mut tensors: Vec<_> = read.zip([weight, bias, mean, inverse]).collect();
+    tensors.push((Role::Saved, bound.read(1)?));
+    // In the order of a chunk's sums.
+    let written = [
+        Role::NormBiasGradient,
+        Role::NormWeightGradient,
+        Role::NormGradientFactor,
+        Role::NormSavedFactor,
+        Role::NormOffset,
+    ];
+    for (at, role) in written.into_iter().enumerate() {
+        tensors.push((role, sums.part(at * bytes, bytes)?));
+    }
+    Ok(tensors)
 }
 
 /// The end of statistics whose sums the convolution gave.

@@ -55,7 +55,7 @@ impl Bound<'_> {
                 let saved = saved_norm(*saved, &held, None, *activation)?;
                 batch_norm::gradient_apply(element, *shape, &gradient, saved, &norm, &factors, &self.write(0)?)?
             }
-            TrainingOp::ConvInputGradient { problem, weight } => {
+            TrainingOp::ConvInputGradient { problem, weight, .. } => {
                 let operands = [&self.read(0)?, &self.filter(weight)?];
                 let add = self.added()?;
                 let out = self.write(0)?;

@@ -18,7 +18,7 @@ bool drop_what_is_added(Operation& own) {
 }
 
 bool sum_too_much(Operation& own) {
-    if (own.kind != Operation::STATISTICS) return false;
+    if (own.kind != Operation::STATISTICS && own.kind != Operation::NORM_GRADIENT) return false;
     own.factor = 1.05f;
     return true;
 }
@@ -31,9 +31,10 @@ bool shift_the_filter(Operation& own) {
 
 }  // namespace
 
-Program flawed(const Program& program) {
+Program flawed(const Program& program, bool sums_first) {
     Program result = program;
-    for (auto flaw : {ignore_the_slope, drop_what_is_added, sum_too_much, shift_the_filter}) {
+    auto first = sums_first ? sum_too_much : ignore_the_slope;
+    for (auto flaw : {first, ignore_the_slope, drop_what_is_added, sum_too_much, shift_the_filter}) {
         for (size_t at = result.operations.size(); at-- > 0;) {
             if (flaw(result.operations[at])) return result;
         }

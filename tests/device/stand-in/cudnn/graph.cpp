@@ -72,6 +72,14 @@ struct Reader {
                 program.operations.push_back(
                     {Operation::STATISTICS, {place(own, 772), place(own, 773), place(own, 774)}, {}, {}, 0});
                 return;
+            case NORM_OPERATION: {
+                Operation operation{Operation::NORM_GRADIENT, {}, {}, {}, 0};
+                for (int name : {1624, 1625, 1621, 1622, 1623, 1626, 1627, 1628, 1629, 1630}) {
+                    operation.places.push_back(place(own, name));
+                }
+                program.operations.push_back(operation);
+                return;
+            }
             default: throw Refusal(NOT_SUPPORTED, "the stand-in does not know operation " + std::to_string(own.kind));
         }
     }

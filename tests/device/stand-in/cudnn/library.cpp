@@ -71,7 +71,9 @@ void run(void* data) {
                  last.addresses == task.addresses && since == changes;
     if (again && task.can_be_repeated()) return;
     std::memset(task.workspace, 0xff, workspace_bytes);
-    (task.facts.is_wrong ? flawed(*task.program) : *task.program).run(task.addresses);
+    // Each engine has a flaw of its own, where there is more than one to have.
+    bool sums_first = task.facts.index != 0;
+    (task.facts.is_wrong ? flawed(*task.program, sums_first) : *task.program).run(task.addresses);
     last = task;
     since = ++changes;
 }

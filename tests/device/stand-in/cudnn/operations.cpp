@@ -76,6 +76,7 @@ float pointwise(const Operation& own, float x, float b) {
     switch (own.mode) {
         case Mode::ADD: return x + b;
         case Mode::MUL: return x * b;
+        case Mode::SUB: return x - b;
         case Mode::IDENTITY: return x;
         case Mode::RELU: return x < 0 ? static_cast<float>(own.slope) * x : x;
         case Mode::SIGMOID: return 1 / (1 + std::exp(-x));
@@ -149,5 +150,22 @@ void compute(const Operation& operation, const std::vector<Tensor>& tensors, std
                 sums[channel] += operation.factor * x[at];
                 squares[channel] += operation.factor * x[at] * x[at];
             });
+        // x, dy, mean, inverse, weight -> weight's and bias's gradients, factors of dy and x, what is added
+        case Operation::NORM_GRADIENT: {
+            const Values &x = value(0), &dy = value(1), &mean = value(2), &inverse = value(3), &weight = value(4);
+            Values &weight_gradient = value(5), &bias_gradient = value(6);
+            each_pair(tensor(0), tensor(5), [&](int64_t at, int64_t channel) {
+                bias_gradient[channel] += operation.factor * dy[at];
+                weight_gradient[channel] += operation.factor * dy[at] * (x[at] - mean[channel]) * inverse[channel];
+            });
+            float pixels = static_cast<float>(x.size()) / mean.size();
+            for (size_t at = 0; at < mean.size(); at++) {
+                float of_dy = weight[at] * inverse[at], of_x = -of_dy * weight_gradient[at] / pixels * inverse[at];
+                value(7)[at] = of_dy;
+                value(8)[at] = of_x;
+                value(9)[at] = -of_dy * bias_gradient[at] / pixels - of_x * mean[at];
+            }
+            return;
+        }
     }
 }

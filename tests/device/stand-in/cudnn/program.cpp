@@ -56,7 +56,9 @@ void Program::run(const std::map<int64_t, char*>& addresses) const {
     std::vector<Values> values(tensors.size());
     std::set<int> written;
     for (const Operation& operation : operations) {
-        size_t results = operation.kind == Operation::STATISTICS ? 2 : 1;
+        size_t results = operation.kind == Operation::STATISTICS      ? 2
+                         : operation.kind == Operation::NORM_GRADIENT ? 5
+                                                                      : 1;
         size_t given = operation.places.size() - results;
         for (size_t at = 0; at < operation.places.size(); at++) {
             int place = operation.places[at];

@@ -12,7 +12,7 @@
 enum class Type { F32 = 0, F16 = 2, BF16 = 9 };
 
 // cudnnPointwiseMode_t
-enum class Mode { ADD = 0, MUL = 1, IDENTITY = 21, RELU = 100, SIGMOID = 102, SWISH = 106, RELU_BACKWARD = 200 };
+enum class Mode { ADD = 0, MUL = 1, SUB = 9, IDENTITY = 21, RELU = 100, SIGMOID = 102, SWISH = 106, RELU_BACKWARD = 200 };
 
 // Batch, channels, height, width, as cuDNN counts them.
 using Sizes = std::array<int64_t, 4>;
@@ -34,7 +34,7 @@ struct Convolution {
 
 // The places are those of its tensors among the program's: what it reads, then what it writes.
 struct Operation {
-    enum Kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, POINTWISE, SUM, STATISTICS } kind;
+    enum Kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, POINTWISE, SUM, STATISTICS, NORM_GRADIENT } kind;
     std::vector<int> places;
     Convolution convolution;
     Mode mode = Mode::IDENTITY;
@@ -56,5 +56,5 @@ struct Program {
 };
 
 // The same with one thing that is subtly wrong: a slope is ignored, else what is added last is left out, else sums are off
-// by a factor, else the filter is shifted by a column.
-Program flawed(const Program& program);
+// by a factor, else the filter is shifted by a column. With `sums_first` it is sums wherever there are any.
+Program flawed(const Program& program, bool sums_first);

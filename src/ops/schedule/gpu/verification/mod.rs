@@ -1,11 +1,12 @@
 //! A plan of cuDNN's held against kernels of our own, on the device and at the shapes that it will be used for, before
 //! anything is computed by it: some engines accept what they may not honour, such as a leaky slope. Not yet run on a GPU.
 //!
-//! Maps are made up where they will lie, since nothing lies there yet. Filters and biases are made up beside them: the real
-//! ones may be zeros, which prove nothing, and must stay. Of a batch the first and the last image are computed again,
+//! Maps are made up where they will lie, since nothing lies there yet. Filters, biases and norms are made up beside them:
+//! the real ones may be zeros, which prove nothing, and must stay. Of a batch the first and the last image are computed again,
 //! each by a problem of one image; a weight's gradient is of those two alone, all others having no gradient; sums over
 //! all pixels are held against those of the plan's own output.
 
+mod norms;
 mod operands;
 mod reference;
 mod sums;
@@ -21,8 +22,8 @@ use crate::ops::cuda::verification::Deviation;
 use crate::ops::cudnn::{ConvPlan, StatusError, Verification};
 
 impl Convolutions {
-    /// Runs a plan on operands that are made up, and compares. All maps among the tensors are overwritten; their filter and
-    /// bias are left alone. Takes memory for a filter and two images' results meanwhile; where that is not there, nothing
+    /// Runs a plan on operands that are made up, and compares. All maps among the tensors are overwritten; their filter,
+    /// bias and norm are left alone. Takes memory for a filter and two images' results meanwhile; where that is not there, nothing
     /// is compared.
     ///
     /// # Errors
@@ -36,6 +37,9 @@ impl Convolutions {
         };
         let room = reference.take(&mut arena)?;
         let made = Made { own: tensors, room: &room };
+        if let Some(norm) = &room.norm {
+            norm.make_up(device, reference.problem.input.channels)?;
+        }
         // What is added may lie where the result will: the reference comes first.
         for launch in reference.make_up(&made)?.iter().chain(&reference.launches(&made)?) {
             device.launch(launch)?;
@@ -54,9 +58,10 @@ impl Convolutions {
         if !deviation.is_within() {
             return Ok(Verification::Wrong(deviation.to_string()));
         }
-        let wrong = match &room.statistics {
-            Some(statistics) => statistics.deviation(device, &reference, &made)?,
-            None => None,
+        let wrong = match (&room.statistics, &room.norm) {
+            (Some(statistics), _) => statistics.deviation(device, &reference, &made)?,
+            (_, Some(norm)) => norm.deviation(device, &reference, &made)?,
+            _ => None,
         };
         Ok(wrong.map_or(Verification::Right, Verification::Wrong))
     }

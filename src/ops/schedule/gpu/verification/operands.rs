@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::norms::MadeNorm;
 use super::sums::Statistics;
 use crate::ops::cuda::Region;
 use crate::ops::cudnn::Role;
@@ -19,6 +20,7 @@ pub struct Room {
     /// What deviates.
     pub found: Region,
     pub statistics: Option<Statistics>,
+    pub norm: Option<MadeNorm>,
 }
 
 /// The tensors of a verification.
@@ -29,10 +31,15 @@ pub struct Made<'a> {
 
 impl Operands for Made<'_> {
     fn region(&self, role: Role, bytes: usize) -> Result<&Region> {
-        match role {
-            Role::W => Ok(&self.room.weight),
-            Role::Bias if bytes == self.room.rounded_bias.bytes() => Ok(&self.room.rounded_bias),
-            Role::Bias => Ok(&self.room.bias),
+        let norm = self.room.norm.as_ref().map(|made| &made.norm);
+        match (role, norm) {
+            (Role::W, _) => Ok(&self.room.weight),
+            (Role::Bias, _) if bytes == self.room.rounded_bias.bytes() => Ok(&self.room.rounded_bias),
+            (Role::Bias, _) => Ok(&self.room.bias),
+            (Role::NormWeight, Some(norm)) => Ok(&norm.weight),
+            (Role::NormBias, Some(norm)) => Ok(&norm.bias),
+            (Role::NormMean, Some(norm)) => Ok(&norm.mean),
+            (Role::NormInverse, Some(norm)) => Ok(&norm.inverse),
             _ => self.own.region(role, bytes),
         }
     }

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::norms::MadeNorm;
 use super::operands::{Made, Room};
 use super::sums::Statistics;
 use super::tolerance;
@@ -31,8 +32,8 @@ impl Reference {
         let ConvPlan { problem, fusion, graph, .. } = plan;
         let (bias, add, activation) = match (problem.pass, fusion) {
             (ConvPass::Forward { residual, activation }, Fusion::Whole) => (true, residual, activation),
-            (ConvPass::InputGradient { add, activation }, Fusion::Whole) => (false, add, activation),
-            (ConvPass::InputGradient { add, .. }, Fusion::WithoutActivation) => (false, add, Activation::Identity),
+            (ConvPass::InputGradient { add }, Fusion::Whole) => (false, add, Activation::Identity),
+            (ConvPass::NormGradient { activation }, Fusion::Whole) => (false, false, activation),
             _ => (false, false, Activation::Identity),
         };
         Ok(Self {
@@ -49,13 +50,17 @@ impl Reference {
 
     /// Bytes of all that [`Self::take`] takes.
     pub fn bytes(&self) -> usize {
-        let statistics = if self.has_sums() { Statistics::bytes(self.output) } else { 0 };
-        self.sizes().into_iter().map(Arena::footprint).sum::<usize>() + statistics
+        let statistics = if self.has(Role::Sum) { Statistics::bytes(self.output) } else { 0 };
+        let (shape, images) = (self.problem.input, self.images().len());
+        let norm = if self.has(Role::Saved) { MadeNorm::bytes(self.element, shape, images) } else { 0 };
+        self.sizes().into_iter().map(Arena::footprint).sum::<usize>() + statistics + norm
     }
 
     pub fn take(&self, arena: &mut Arena) -> Result<Room> {
         let [weight, bias, rounded_bias, expected, found] = self.sizes().map(|bytes| arena.take(bytes));
-        let statistics = self.has_sums().then(|| Statistics::take(arena, self.output)).transpose()?;
+        let statistics = self.has(Role::Sum).then(|| Statistics::take(arena, self.output)).transpose()?;
+        let (shape, images) = (self.problem.input, self.images().len());
+        let norm = self.has(Role::Saved).then(|| MadeNorm::take(arena, self.element, shape, images)).transpose()?;
         Ok(Room {
             weight: weight?,
             bias: bias?,
@@ -63,6 +68,7 @@ impl Reference {
             expected: expected?,
             found: found?,
             statistics,
+            norm,
         })
     }
 
@@ -81,8 +87,14 @@ impl Reference {
 
     /// Every tensor's values. The results' come first: what is added may lie in the same place.
     pub fn make_up(&self, made: &Made) -> Result<Vec<Launch>> {
-        let is_result = |role: Role| matches!(role, Role::Y | Role::Dx | Role::Dw | Role::Sum | Role::Squares);
+        let is_result = |role: Role| {
+            let numbers = [Role::Sum, Role::Squares, Role::NormWeightGradient, Role::NormBiasGradient];
+            matches!(role, Role::Y | Role::Dx | Role::Dw) || numbers.contains(&role)
+        };
         let mut roles = self.roles.clone();
+        roles.retain(|(role, _)| {
+            !matches!(role, Role::NormWeight | Role::NormBias | Role::NormMean | Role::NormInverse)
+        });
         roles.sort_by_key(|&(role, _)| !is_result(role));
         let mut launches = Vec::new();
         for (role, bytes) in roles {
@@ -94,7 +106,8 @@ impl Reference {
                 }
                 continue;
             }
-            let element = if matches!(role, Role::Sum | Role::Squares) { Element::F32 } else { self.element };
+            let is_map = matches!(role, Role::X | Role::Y | Role::Add | Role::Dy | Role::Dx | Role::Saved);
+            let element = if is_map || matches!(role, Role::W | Role::Dw) { self.element } else { Element::F32 };
             launches.push(self.values(role, element, bytes / element.size(), region)?);
             if role == Role::Dy && self.problem.pass == ConvPass::WeightGradient {
                 launches.extend(self.nothing_between(region)?);
@@ -107,14 +120,14 @@ impl Reference {
         let spec = &self.problem.spec;
         let depth = |channels: usize| spec.kernel * spec.kernel * channels / spec.groups;
         let scale = match (role, self.problem.pass) {
-            (Role::W, ConvPass::InputGradient { .. }) => tolerance::scale(depth(spec.out_channels)),
+            (Role::W, ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. }) => {
+                tolerance::scale(depth(spec.out_channels))
+            }
             (Role::W, _) => tolerance::scale(depth(spec.in_channels)),
             (Role::Dy, ConvPass::WeightGradient) => tolerance::scale(self.output.area() * self.images().len()),
             _ => 1.0,
         };
-        // What an activation gave has its signs, and many zeros where that is ReLU.
-        let gave = if role == Role::Through { self.activation } else { Activation::Identity };
-        made_up(element, count, region, role as usize, scale, gave)
+        made_up(element, count, region, role as usize, scale)
     }
 
     /// Zeros for all images but those that are computed again.
@@ -124,7 +137,7 @@ impl Reference {
             return Ok(None);
         }
         let between = dy.part(image * self.element.size(), images * image * self.element.size())?;
-        Ok(Some(made_up(self.element, images * image, &between, 0, 0.0, Activation::Identity)?))
+        Ok(Some(made_up(self.element, images * image, &between, 0, 0.0)?))
     }
 
     /// What our own kernels make of the operands.
@@ -146,13 +159,14 @@ impl Reference {
                     let terms = [bias, add.as_ref()];
                     launches.push(conv2d::conv2d(*element, spec, one, [&x, weight], terms, *after, &out)?);
                 }
-                ConvPass::InputGradient { .. } => {
+                ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. } => {
                     let (dy, out) = (map(Role::Dy, self.output)?, self.part(expected, number)?);
                     let operands = [&dy, weight];
                     launches.push(conv2d::conv2d_input_gradient(*element, spec, one, operands, add.as_ref(), &out)?);
-                    if *after != Activation::Identity {
-                        let gave = map(Role::Through, *input)?;
-                        launches.push(activation::activation_gradient(*element, one, &out, &gave, *after)?);
+                    if let Some(norm) = &made.room.norm {
+                        let given = self.part(&norm.given, number)?;
+                        launches.push(norm.give(*element, one, &map(Role::Saved, *input)?, &given)?);
+                        launches.push(activation::activation_gradient(*element, one, &out, &given, *after)?);
                     }
                 }
                 ConvPass::WeightGradient => {
@@ -174,16 +188,15 @@ impl Reference {
             return Ok(vec![deviation(element, self.weight_len, dw, expected, behind, tolerance, &room.found)?]);
         }
         let (role, shape) = match self.problem.pass {
-            ConvPass::InputGradient { .. } => (Role::Dx, self.problem.input),
+            ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. } => (Role::Dx, self.problem.input),
             _ => (Role::Y, self.output),
         };
         let compare = |(number, image): (usize, usize)| {
             let found = self.image(made, role, shape, image)?;
             let expected = self.part(&room.expected, number)?;
-            let goes_back = role == Role::Dx && self.activation != Activation::Identity;
-            let through = goes_back.then(|| self.image(made, Role::Through, shape, image)).transpose()?;
-            let behind = match &through {
-                Some(gave) => Behind::Gradient(gave, self.activation),
+            let given = room.norm.as_ref().map(|norm| self.part(&norm.given, number)).transpose()?;
+            let behind = match &given {
+                Some(given) => Behind::Gradient(given, self.activation),
                 None => Behind::Activation(self.activation),
             };
             let bytes = deviation_bytes(shape.image_len());
@@ -204,7 +217,7 @@ impl Reference {
     /// The shape of the result, where that is a map.
     fn result(&self) -> Shape {
         match self.problem.pass {
-            ConvPass::InputGradient { .. } => self.problem.input,
+            ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. } => self.problem.input,
             _ => self.output,
         }
     }
@@ -221,7 +234,7 @@ impl Reference {
         expected.part(number * bytes, bytes)
     }
 
-    fn has_sums(&self) -> bool {
-        self.roles.iter().any(|(role, _)| *role == Role::Sum)
+    fn has(&self, wanted: Role) -> bool {
+        self.roles.iter().any(|(role, _)| *role == wanted)
     }
 }

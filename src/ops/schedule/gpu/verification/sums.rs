@@ -13,7 +13,7 @@ use crate::ops::{ConvProblem, Shape};
 
 /// Memory for statistics by kernels of our own.
 pub struct Statistics {
-    moments: Region,
+    pub moments: Region,
     norm: Norm,
 }
 
@@ -35,26 +35,32 @@ impl Statistics {
         Ok(Self { moments: moments?, norm })
     }
 
+    /// Each channel's sum and sum of squares in a map.
+    pub fn totals(&self, device: &Device, element: Element, shape: Shape, map: &Region) -> Result<Vec<[f64; 2]>> {
+        device.launch(&batch_norm::moments(element, shape, map, &self.moments)?)?;
+        device.launch(&batch_norm::finish(shape, &self.moments, &self.norm, None, 0.0)?)?;
+        let [mean, inverse] = [&self.norm.mean, &self.norm.inverse].map(|own| floats(device, own, shape.channels));
+        Ok(mean?.iter().zip(&inverse?).map(|(mean, inverse)| totals(shape.pixels(), *mean, *inverse)).collect())
+    }
+
     /// What is wrong with the sums that a plan gave along with its output, if anything is.
     pub fn deviation(&self, device: &Device, reference: &Reference, made: &Made) -> Result<Option<String>> {
         let (element, shape) = (reference.element, reference.problem.output()?);
-        let y = made.region(Role::Y, shape.len() * element.size())?;
-        device.launch(&batch_norm::moments(element, shape, y, &self.moments)?)?;
-        device.launch(&batch_norm::finish(shape, &self.moments, &self.norm, None, 0.0)?)?;
+        let expected = self.totals(device, element, shape, made.region(Role::Y, shape.len() * element.size())?)?;
         let bytes = shape.channels * size_of::<f32>();
-        let numbers = |region: &Region| -> Result<Vec<f32>> {
-            let bytes = device.read(&region.part(0, bytes)?)?;
-            Ok(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect())
-        };
-        let [mean, inverse] = [numbers(&self.norm.mean)?, numbers(&self.norm.inverse)?];
-        let expected = mean.iter().zip(&inverse).map(|(mean, inverse)| totals(shape.pixels(), *mean, *inverse));
-        let [sum, squares] = [Role::Sum, Role::Squares].map(|role| numbers(made.region(role, bytes)?));
-        let (sum, squares) = (sum?, squares?);
+        let numbers = |role| floats(device, made.region(role, bytes)?, shape.channels);
+        let (sum, squares) = (numbers(Role::Sum)?, numbers(Role::Squares)?);
         let found = sum.iter().zip(&squares).map(|(sum, squares)| [f64::from(*sum), f64::from(*squares)]);
         Ok(found.zip(expected).enumerate().find_map(|(channel, (found, expected))| {
             wrong(&reference.problem, element, found, expected).map(|what| format!("{what} of channel {channel}"))
         }))
     }
+}
+
+/// The first `count` of a region's f32.
+pub fn floats(device: &Device, region: &Region, count: usize) -> Result<Vec<f32>> {
+    let bytes = device.read(&region.part(0, count * size_of::<f32>())?)?;
+    Ok(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect())
 }
 
 /// Sum and sum of squares out of a mean and the inverse of the standard deviation.
