@@ -85,9 +85,10 @@ fn plan_all(
 fn every_convolution_of_every_network_has_a_plan() {
     let Some(target) = target() else { return };
     println!("cuDNN {} for {}", target.library().version(), target.name());
-    // What evaluation's speed rests on. Groups of few channels have kernels for tensor cores without an epilogue alone.
+    // What speed rests on. Groups of few channels have kernels for tensor cores without an epilogue alone.
     for (problem, fusion) in plan_all(&target, problems(|_| true), PlanOptions::default()) {
-        if matches!(problem.pass, ConvPass::Forward { .. }) && problem.spec.groups == 1 {
+        let rests = matches!(problem.pass, ConvPass::Forward { .. } | ConvPass::NormGradient { .. });
+        if rests && problem.spec.groups == 1 {
             assert_eq!(fusion, Fusion::Whole, "{problem}");
         }
     }
