@@ -50,7 +50,8 @@ struct State {
 type Key = (usize, [usize; 2]);
 
 struct Prepared {
-    batch: usize,
+    /// Images of the batch that it was prepared for, of which the device may have had room for a part.
+    wanted: usize,
     run: Box<dyn Run>,
 }
 
@@ -129,13 +130,13 @@ impl DeviceNetwork {
         ensure!(shape.batch > 0, "a batch without images");
         let key = key(shape, value);
         let wanted = shape.batch.min(LARGEST_BATCH);
-        let is_small = |own: &Prepared| own.batch < wanted.min(LARGE_ENOUGH) && !state.under_way.contains(&key);
+        let is_small = |own: &Prepared| own.wanted < wanted.min(LARGE_ENOUGH) && !state.under_way.contains(&key);
         if state.prepared.get(&key).is_none_or(is_small) {
             // The memory of the smaller one goes first.
             state.prepared.remove(&key);
             let (batch, schedule) = self.fitting(Shape { batch: wanted, ..shape }, value)?;
             let run = self.loaded.prepare(&schedule).with_context(|| format!("cannot prepare a batch of {batch}"))?;
-            state.prepared.insert(key, Prepared { batch, run });
+            state.prepared.insert(key, Prepared { wanted, run });
         }
         state.prepared.get_mut(&key).context("no run was prepared")
     }
