@@ -164,7 +164,7 @@ fn a_device_that_is_lost_ends_infer_with_one_message() {
 }
 
 /// Six images of each digit to train on and two to validate.
-fn few_digits() -> TempDir {
+pub fn few_digits() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (split, of_a_class) in [("train", 6), ("val", 2)] {
         let mut kept = std::collections::HashMap::new();
@@ -185,7 +185,7 @@ fn few_digits() -> TempDir {
     folder
 }
 
-fn train(data: &TempDir, out: &TempDir, experiment: &str, more: &str, settings: &[(&str, &str)]) -> Finished {
+pub fn train(data: &TempDir, out: &TempDir, experiment: &str, more: &str, settings: &[(&str, &str)]) -> Finished {
     let [data, out] = [data, out].map(|folder| folder.path().display().to_string());
     let line = format!(
         "train {data} --model resnet20 --input-size 32 -b 16 --epochs 3 --lr 0.02 --sched cosine --model-ema \

@@ -54,6 +54,7 @@ mod step;
 mod training;
 #[path = "../kernels/updates.rs"]
 mod updates;
+mod validating;
 #[path = "../kernels/verification.rs"]
 mod verification;
 

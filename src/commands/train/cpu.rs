@@ -40,6 +40,11 @@ impl Executor for CpuExecutor {
         self.trainable.graph()
     }
 
+    /// No device's memory is taken at all.
+    fn is_prepared(&self, _: Shape) -> bool {
+        true
+    }
+
     fn begin(&mut self, plan: UpdatePlan) -> Result<()> {
         self.group = Some(Group { plan, loss: 0.0, finite: true, running: self.trainable.running() });
         Ok(())

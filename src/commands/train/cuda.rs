@@ -110,6 +110,10 @@ impl Executor for CudaExecutor {
         self.trainable.graph()
     }
 
+    fn is_prepared(&self, shape: Shape) -> bool {
+        self.trainable.is_prepared(shape)
+    }
+
     fn begin(&mut self, plan: UpdatePlan) -> Result<()> {
         self.plan = Some(plan);
         self.trainable.begin()

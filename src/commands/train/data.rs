@@ -83,9 +83,13 @@ impl Data {
         Loader::new(self.train.clone(), transform, options)
     }
 
+    /// Images of a batch of validation, save those that cannot be read; the last one may have fewer.
+    pub fn validation_batch(&self) -> usize {
+        self.validation_batch_size.min(self.val.len().max(1))
+    }
+
     /// All validation images.
     pub fn validation(&self) -> Result<Loader> {
-        let batch_size = self.validation_batch_size.min(self.val.len().max(1));
-        Loader::new(self.val.clone(), self.evaluation, Options::new(batch_size, self.workers))
+        Loader::new(self.val.clone(), self.evaluation, Options::new(self.validation_batch(), self.workers))
     }
 }

@@ -89,6 +89,10 @@ impl Run {
             images += batch.size;
             let epoch = self.position.epoch;
             let prepared = self.preparation.prepare(&mut batch, epoch)?;
+            // Training comes first where a device's memory is taken.
+            if !self.learner.is_prepared(prepared.shape) {
+                self.validator.release();
+            }
             let share = 1.0 / batches as f64;
             self.learner.add(prepared.images(), prepared.shape, prepared.targets(), share)?;
             drop(prepared);

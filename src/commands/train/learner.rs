@@ -64,6 +64,9 @@ pub struct Snapshot<'a> {
 pub trait Executor {
     fn graph(&self) -> &Graph;
 
+    /// Whether a batch of this shape needs no more of a device's memory than is taken already.
+    fn is_prepared(&self, shape: Shape) -> bool;
+
     /// Begins an update.
     fn begin(&mut self, plan: UpdatePlan) -> Result<()>;
 
@@ -98,6 +101,11 @@ impl Learner {
 
     pub fn graph(&self) -> &Graph {
         self.executor.graph()
+    }
+
+    /// See [`Executor::is_prepared`].
+    pub fn is_prepared(&self, shape: Shape) -> bool {
+        self.executor.is_prepared(shape)
     }
 
     /// Begins an update with this learning rate.

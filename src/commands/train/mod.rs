@@ -22,6 +22,7 @@ use self::learner::Learner;
 use self::outputs::Outputs;
 use self::prepare::Preparation;
 use self::state::Position;
+use self::validate::Validator;
 use super::Status;
 use crate::checkpoint::{Best, Checkpoint, ResumeFiles, Resumed, TimmState};
 use crate::cli::TrainArgs;
@@ -50,6 +51,7 @@ struct Run {
     data: Data,
     preparation: Preparation,
     learner: Learner,
+    validator: Validator,
     schedule: Schedule,
     position: Position,
     outputs: Outputs,
@@ -119,6 +121,7 @@ impl Run {
             data,
             preparation,
             learner,
+            validator: Validator::default(),
             schedule,
             position,
             outputs,
@@ -163,7 +166,7 @@ impl Run {
         let epoch = self.position.epoch;
         let last = epoch + 1 == self.epochs();
         if last || (epoch + 1).is_multiple_of(self.settings.output.val_interval) {
-            let validation = validate::validate(&self.learner, &self.data, &self.settings, &self.interrupt)?;
+            let validation = self.validator.validate(&self.learner, &self.data, &self.settings, &self.interrupt)?;
             let Some(validation) = validation else {
                 self.save()?;
                 return Ok(self.interrupt.received());

@@ -34,8 +34,9 @@ pub struct CudaPlace {
 pub struct DeviceNetwork {
     graph: Graph,
     element: Element,
-    loaded: Arc<dyn Loaded>,
     state: Mutex<State>,
+    /// The last field: its device goes when all memory of the runs has been freed.
+    loaded: Arc<dyn Loaded>,
 }
 
 #[derive(Default)]
@@ -50,7 +51,8 @@ struct State {
 type Key = (usize, [usize; 2]);
 
 struct Prepared {
-    batch: usize,
+    /// Images of the batch that it was prepared for, of which the device may have had room for a part.
+    wanted: usize,
     run: Box<dyn Run>,
 }
 
@@ -68,11 +70,27 @@ impl DeviceNetwork {
     ) -> Result<Self> {
         let constants = graph.constants(weights)?;
         let loaded = load(number, &Parameters { element, deterministic, constants: &constants, mean, std })?;
-        Ok(Self { graph, element, loaded, state: Mutex::default() })
+        Ok(Self { graph, element, state: Mutex::default(), loaded })
+    }
+
+    /// Takes every parameter from other `weights` and keeps all that was opened and prepared.
+    ///
+    /// # Errors
+    /// If `weights` lacks a parameter, or what the device says; the network is then to be bound anew.
+    pub fn rebind(&mut self, weights: &VarBuilder) -> Result<()> {
+        self.loaded.replace(&self.graph.constants(weights)?)
     }
 
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Prepares for batches of `shape` as bytes: smaller ones go through the same kernels then, whichever comes first.
+    ///
+    /// # Errors
+    /// Where not one image fits, or what the device says.
+    pub fn expect(&self, shape: Shape, value: Value) -> Result<()> {
+        self.prepare(&mut self.state(), shape, value).map(drop)
     }
 
     /// Computes `value`, `[batch, channels]`, for images `[batch, height, width, channels]` of bytes in the
@@ -129,13 +147,13 @@ impl DeviceNetwork {
         ensure!(shape.batch > 0, "a batch without images");
         let key = key(shape, value);
         let wanted = shape.batch.min(LARGEST_BATCH);
-        let is_small = |own: &Prepared| own.batch < wanted.min(LARGE_ENOUGH) && !state.under_way.contains(&key);
+        let is_small = |own: &Prepared| own.wanted < wanted.min(LARGE_ENOUGH) && !state.under_way.contains(&key);
         if state.prepared.get(&key).is_none_or(is_small) {
             // The memory of the smaller one goes first.
             state.prepared.remove(&key);
             let (batch, schedule) = self.fitting(Shape { batch: wanted, ..shape }, value)?;
             let run = self.loaded.prepare(&schedule).with_context(|| format!("cannot prepare a batch of {batch}"))?;
-            state.prepared.insert(key, Prepared { batch, run });
+            state.prepared.insert(key, Prepared { wanted, run });
         }
         state.prepared.get_mut(&key).context("no run was prepared")
     }

@@ -173,6 +173,14 @@ impl Device {
     }
 }
 
+impl Drop for Device {
+    fn drop(&mut self) {
+        // What was freed in its stream's order counts as taken until somebody waits, and nobody could any more. An error
+        // here is the device's, which others learn of too.
+        let _ = self.synchronize();
+    }
+}
+
 /// An argument as the driver reads it: the first 4 or 8 bytes.
 #[repr(C)]
 union Raw {

@@ -49,6 +49,13 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// Where memory is short, or what the device says, with the op that it fails at.
     fn prepare(&self, schedule: &Schedule) -> Result<Box<dyn Run>>;
+
+    /// Takes other constants, each in the memory of the one before it: what is prepared computes with them from its next
+    /// batch on.
+    ///
+    /// # Errors
+    /// If they are of other sizes, or what the device says.
+    fn replace(&self, constants: &[Constant]) -> Result<()>;
 }
 
 /// A schedule ready to run.

@@ -10,6 +10,7 @@
 // STAND_IN_MEMORY   the device's memory in bytes; 16 GiB where it is not set
 // STAND_IN_CHECK    looks at every access of every kernel, as tests/kernels/sanitizer says; takes twice as long and more.
 //                   A kernel may touch whatever lies behind its arguments in memory that was allocated as one
+// STAND_IN_CALLS    says on stderr in the end how often each function was called
 // STAND_IN_LOSE     NAME:COUNT, the launch of a kernel whose name begins so at which the device is lost
 #pragma once
 
@@ -57,8 +58,8 @@ struct Stream {
     std::shared_ptr<Recording> recording;
 };
 
-// Every call of the driver holds it.
-std::unique_lock<std::recursive_mutex> enter();
+// Every call of the driver holds it, and is counted by its name.
+std::unique_lock<std::recursive_mutex> enter(const char* function);
 
 // What every call returns once the device is lost.
 extern Status lost;
@@ -94,7 +95,7 @@ bool is_memory(const void* address, size_t bytes);
 
 // Begins a function of the driver: one thread at a time, and none once the device is lost.
 #define ENTER             \
-    auto entered = enter(); \
+    auto entered = enter(__func__); \
     if (lost) return lost
 
 // The same for what may not be called while this thread records a graph.

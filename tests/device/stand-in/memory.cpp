@@ -87,7 +87,7 @@ bool is_memory(const void* address, size_t bytes) { return bytes <= memory_from(
 
 // For a stand-in library.
 EXPORTED int stand_in_is_memory(const void* address, size_t bytes) {
-    auto entered = enter();
+    auto entered = enter(__func__);
     return is_memory(address, bytes);
 }
 
@@ -123,7 +123,7 @@ EXPORTED Status cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
 
 EXPORTED Status cuMemFreeAsync(uint64_t address, void* stream) {
     // What a lost device held is freed all the same.
-    auto entered = enter();
+    auto entered = enter(__func__);
     if (breaks_a_recording()) return CAPTURE_UNSUPPORTED;
     char* start = static_cast<char*>(pointer(address));
     if (!blocks.count(start)) return INVALID_VALUE;

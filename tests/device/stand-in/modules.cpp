@@ -74,6 +74,15 @@ bool is_the_last(const std::string& name) {
     return name.rfind(last.substr(0, colon), 0) == 0 && --left == 0;
 }
 
+struct Calls {
+    std::map<std::string, size_t> counts;
+
+    ~Calls() {
+        if (!setting("STAND_IN_CALLS")) return;
+        for (auto& [name, count] : counts) std::fprintf(stderr, "stand-in: %s was called %zu times\n", name.c_str(), count);
+    }
+};
+
 // The arguments as they are when a kernel is launched: its caller's may be gone when it runs.
 using Arguments = std::vector<std::array<char, 8>>;
 
@@ -99,9 +108,12 @@ void run(Kernel& kernel, std::array<unsigned, 3> grid, Arguments arguments) {
 
 }  // namespace
 
-std::unique_lock<std::recursive_mutex> enter() {
+std::unique_lock<std::recursive_mutex> enter(const char* function) {
     static std::recursive_mutex mutex;
-    return std::unique_lock(mutex);
+    std::unique_lock entered(mutex);
+    static Calls calls;
+    calls.counts[function]++;
+    return entered;
 }
 
 void lose(Status status, const std::string& why) {

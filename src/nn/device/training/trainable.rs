@@ -173,6 +173,11 @@ impl DeviceTrainable {
         self.trainer.pass(number, &Batch { pixels, targets, scales: &scales, dropouts: &dropouts, control })
     }
 
+    /// Whether batches of a shape have come before, so that one more takes no memory.
+    pub fn is_prepared(&self, shape: Shape) -> bool {
+        self.prepared.contains_key(&shape)
+    }
+
     /// By which the trainer knows batches of a shape.
     fn number(&mut self, shape: Shape) -> Result<usize> {
         match self.prepared.get(&shape) {

@@ -13,7 +13,7 @@ mod verification;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use self::convolution::Convolutions;
 use self::opening::open;
@@ -24,7 +24,6 @@ use crate::ops::cudnn::Library;
 
 /// A GPU with a network's constants.
 pub struct Gpu {
-    device: Arc<Device>,
     /// What maps and convolutions' weights are made of.
     element: Element,
     /// Whether kernels are not to be chosen by a clock.
@@ -36,6 +35,8 @@ pub struct Gpu {
     rounded_biases: Vec<Option<Region>>,
     normalization: [Region; 2],
     ones: Region,
+    /// The last field: it goes when all memory above has been freed.
+    device: Arc<Device>,
 }
 
 impl Gpu {
@@ -43,15 +44,7 @@ impl Gpu {
     pub fn new(number: usize, parameters: &Parameters) -> Result<Self> {
         let (device, cudnn) = open(number)?;
         let element = parameters.element;
-        let mut uploads: Vec<Vec<u8>> = parameters.constants.iter().map(|constant| bytes(constant, element)).collect();
-        let count = uploads.len();
-        let mut rounded_at = vec![None; count];
-        for (at, pair) in parameters.constants.windows(2).enumerate() {
-            if let [Constant::Weight(_), Constant::Exact(bias)] = pair {
-                rounded_at[at] = Some(uploads.len());
-                uploads.push(element.bytes_of(bias));
-            }
-        }
+        let mut uploads = uploads(parameters.constants, element);
         let widest = parameters.constants.iter().map(|constant| match constant {
             Constant::Weight(_) => 0,
             Constant::Exact(values) => values.len(),
@@ -71,11 +64,11 @@ impl Gpu {
         let (Some(ones), Some(std), Some(mean)) = (regions.pop(), regions.pop(), regions.pop()) else {
             anyhow::bail!("the parameters have no normalisation")
         };
-        let rounded_biases = rounded_at.into_iter().map(|at| at.and_then(|at| regions.get(at).cloned())).collect();
-        regions.truncate(count);
+        let mut rounded = regions.split_off(parameters.constants.len()).into_iter();
+        let rounded_of = |at| bias_behind(parameters.constants, at).and_then(|_| rounded.next());
+        let rounded_biases = (0..parameters.constants.len()).map(rounded_of).collect();
         let deterministic = parameters.deterministic;
         Ok(Self {
-            device,
             element,
             deterministic,
             cudnn,
@@ -83,6 +76,7 @@ impl Gpu {
             rounded_biases,
             normalization: [mean, std],
             ones,
+            device,
         })
     }
 
@@ -109,6 +103,32 @@ impl Loaded for Gpu {
 
     fn prepare(&self, schedule: &Schedule) -> Result<Box<dyn Run>> {
         Ok(Box::new(Session::new(self, schedule)?))
+    }
+
+    fn replace(&self, constants: &[Constant]) -> Result<()> {
+        let uploads = uploads(constants, self.element);
+        let regions: Vec<&Region> = self.constants.iter().chain(self.rounded_biases.iter().flatten()).collect();
+        let sizes = uploads.iter().map(Vec::len);
+        ensure!(sizes.eq(regions.iter().map(|region| region.bytes())), "another network's constants");
+        for (region, upload) in regions.into_iter().zip(&uploads) {
+            self.device.write(region, upload).context("cannot upload the network's parameters")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is uploaded: every constant, then every convolution's bias as maps are.
+fn uploads(constants: &[Constant], element: Element) -> Vec<Vec<u8>> {
+    let biases = (0..constants.len()).filter_map(|at| bias_behind(constants, at));
+    let rounded = biases.map(|bias| element.bytes_of(bias));
+    constants.iter().map(|constant| bytes(constant, element)).chain(rounded).collect()
+}
+
+/// The bias of the convolution whose weight constant `at` is; none where it is no weight.
+fn bias_behind(constants: &[Constant], at: usize) -> Option<&[f32]> {
+    match &constants[at..] {
+        [Constant::Weight(_), Constant::Exact(bias), ..] => Some(bias),
+        _ => None,
     }
 }
 
