@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-pub use self::judges::{Forward, Judge, ModelJudge, Options};
+pub use self::judges::{DeviceJudge, Forward, Judge, Options, judge};
 use crate::data::Skipped;
 use crate::data::loader::Batch;
 use crate::metrics::{Counts, Verdict};

@@ -17,7 +17,7 @@ use crate::create::{ModelOptions, from_weights};
 use crate::data::Skipped;
 use crate::data::loader::{self, Loader, Statistics};
 use crate::data::source::Source;
-use crate::evaluate::{self, Evaluation, ModelJudge, Outcome};
+use crate::evaluate::{self, Evaluation, Outcome};
 use crate::interrupt::Interrupt;
 use crate::models::Model;
 use crate::ops::squares;
@@ -67,7 +67,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
         device: settings.runtime.device.clone(),
     };
     let batches = loader.by_ref().inspect(|batch| tracing::trace!("loaded: {} images", batch.size));
-    let mut judge = ModelJudge::boxed(&model, options);
+    let mut judge = evaluate::judge(&model, options);
     let mut run = evaluate::evaluate(&mut *judge, batches, |outcome| {
         outputs.add(&source, outcome)?;
         for image in outcome.skipped {

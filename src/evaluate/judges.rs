@@ -1,4 +1,4 @@
-//! Who judges batches: a network as a function of images, or a model, which on a GPU answers while the next batch travels.
+//! Who judges batches: a network as a function of images, or one on a GPU, which answers while the next batch travels.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use candle_core::{Device, Tensor};
 use crate::data::loader::Batch;
 use crate::metrics::Verdict;
 use crate::models::Model;
+use crate::nn::{DeviceNetwork, Value};
+use crate::ops::Shape;
 
 /// What answers for batches, in their order.
 pub trait Judge {
@@ -96,30 +98,31 @@ impl<F: Fn(&Tensor) -> Result<Tensor>> Judge for Forward<F> {
     }
 }
 
-/// A model on a GPU, which ranks its logits there. Not yet run on a GPU.
-pub struct ModelJudge<'a> {
-    model: &'a Model,
+/// A network on a GPU, which ranks its logits there. Not yet run on a GPU.
+pub struct DeviceJudge<'a> {
+    network: &'a DeviceNetwork,
+    logits: Value,
     options: Options,
+    /// What the network had computed before.
+    before: Duration,
 }
 
-impl<'a> ModelJudge<'a> {
-    /// The judge that suits where the model runs and what is wanted: mirror images are averaged on the CPU.
-    pub fn boxed(model: &'a Model, options: Options) -> Box<dyn Judge + 'a> {
-        if model.judges_itself() && !options.mirror {
-            return Box::new(Self { model, options });
-        }
-        Box::new(Forward::new(|images: &Tensor| model.forward(images), options))
+impl<'a> DeviceJudge<'a> {
+    /// Of a network without batches on their way. Mirror images are averaged on the CPU, by [`Forward`].
+    pub fn new(network: &'a DeviceNetwork, logits: Value, options: Options) -> Self {
+        Self { network, logits, options, before: network.computed() }
     }
 }
 
-impl Judge for ModelJudge<'_> {
+impl Judge for DeviceJudge<'_> {
     fn submit(&mut self, batch: &Batch) -> Result<()> {
         let Options { side, kept, .. } = self.options;
-        self.model.submit(batch.images()?, [side, side], &batch.labels, kept)
+        let shape = Shape::new(batch.size, side, side, CHANNELS);
+        self.network.submit(batch.images()?, shape, self.logits, &batch.labels, kept)
     }
 
     fn collect(&mut self) -> Result<Vec<Verdict>> {
-        self.model.collect()
+        self.network.collect()
     }
 
     fn depth(&self) -> usize {
@@ -127,7 +130,15 @@ impl Judge for ModelJudge<'_> {
     }
 
     fn computed(&self) -> Option<Duration> {
-        self.model.computed()
+        Some(self.network.computed() - self.before)
+    }
+}
+
+/// The judge that suits where the model runs and what is wanted.
+pub fn judge(model: &Model, options: Options) -> Box<dyn Judge + '_> {
+    match model.on_device().filter(|_| !options.mirror) {
+        Some((network, logits)) => Box::new(DeviceJudge::new(network, logits, options)),
+        None => Box::new(Forward::new(|images: &Tensor| model.forward(images), options)),
     }
 }
 

@@ -1,16 +1,12 @@
 //! A network with weights, ready for images.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 use super::{Request, Variant};
-use crate::metrics::Verdict;
 use crate::nn::{CudaPlace, DeviceNetwork, Graph, Network, OpProfile, Recorder, Value};
-use crate::ops::squares::Pixels;
-use crate::ops::{Isa, Shape};
+use crate::ops::Isa;
 
 /// What a network runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,44 +108,11 @@ impl Model {
         }
     }
 
-    /// Whether [`Self::submit`] works here: on a GPU, which ranks its logits itself.
-    pub fn judges_itself(&self) -> bool {
-        matches!(self.execution, Execution::Device(_))
-    }
-
-    /// Starts on images as bytes, `[labels.len(), height, width, channels]`, here or on the device, of which the `kept` best classes are wanted, and
-    /// returns while they are computed.
-    ///
-    /// # Errors
-    /// On the CPU, and what the device says.
-    pub fn submit<'a>(
-        &self,
-        pixels: impl Into<Pixels<'a>>,
-        [height, width]: [usize; 2],
-        labels: &[usize],
-        kept: usize,
-    ) -> Result<()> {
-        let shape = Shape::new(labels.len(), height, width, self.in_chans());
-        self.device()?.submit(pixels.into(), shape, self.logits, labels, kept)
-    }
-
-    /// What the network answers for the earliest images that were submitted and not collected.
-    ///
-    /// # Errors
-    /// On the CPU, and what the device says.
-    pub fn collect(&self) -> Result<Vec<Verdict>> {
-        self.device()?.collect()
-    }
-
-    /// Time that a device took for what was collected; none on the CPU.
-    pub fn computed(&self) -> Option<Duration> {
-        self.device().ok().map(DeviceNetwork::computed)
-    }
-
-    fn device(&self) -> Result<&DeviceNetwork> {
+    /// On a GPU the network there, which ranks its logits itself, and the value that they are.
+    pub fn on_device(&self) -> Option<(&DeviceNetwork, Value)> {
         match &self.execution {
-            Execution::Cpu(_) => bail!("a network on the CPU answers at once: call its forward"),
-            Execution::Device(network) => Ok(network),
+            Execution::Cpu(_) => None,
+            Execution::Device(network) => Some((network, self.logits)),
         }
     }
 

@@ -7,6 +7,7 @@ use tresnet::augment::evaluation::Evaluation;
 use tresnet::data::loader::{Loader, Options};
 use tresnet::data::source::open;
 use tresnet::models::find;
+use tresnet::ops::Shape;
 use tresnet::ops::nvjpeg::Library;
 use tresnet::ops::squares::{Squares, load};
 use tresnet::runtime::libraries::Surroundings;
@@ -64,6 +65,7 @@ fn batches_that_are_submitted_before_any_is_answered_get_the_answers_of_those_on
     let source = Arc::new(open(folder.path(), None).unwrap());
     let variant = find("resnet20").unwrap();
     let own = variant.preprocessing(variant.preset, variant.input_size);
+    let (network, value) = model.on_device().unwrap();
     let answers = |one_by_one: bool| {
         let transform = Evaluation::new(&own).unwrap();
         let loader = Loader::on_device(source.clone(), transform, squares(), Options::new(16, 2)).unwrap();
@@ -71,15 +73,16 @@ fn batches_that_are_submitted_before_any_is_answered_get_the_answers_of_those_on
         // A batch is gone as soon as it is submitted, its memory free for another.
         for batch in loader {
             assert!(batch.squares.is_some());
-            model.submit(batch.images().unwrap(), [own.input_size; 2], &batch.labels, 3).unwrap();
+            let shape = Shape::new(batch.size, own.input_size, own.input_size, 3);
+            network.submit(batch.images().unwrap(), shape, value, &batch.labels, 3).unwrap();
             drop(batch);
             submitted += 1;
             while one_by_one && submitted > 0 {
-                verdicts.extend(model.collect().unwrap());
+                verdicts.extend(network.collect().unwrap());
                 submitted -= 1;
             }
         }
-        (0..submitted).for_each(|_| verdicts.extend(model.collect().unwrap()));
+        (0..submitted).for_each(|_| verdicts.extend(network.collect().unwrap()));
         verdicts
     };
     let [expected, ours] = [true, false].map(answers);

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use tresnet::metrics::Verdict;
+use tresnet::ops::Shape;
 use tresnet::ops::cuda::Element;
 use tresnet::{ModelOptions, create_model};
 
@@ -97,9 +98,13 @@ fn verdicts_from_a_gpu_are_those_of_its_logits_in_the_order_of_the_batches() {
     let labels: Vec<usize> = (0..IMAGES).map(|image| image % 11).collect();
     // The last batch is not full, and as many are on their way at a time as there are.
     let parts = || bytes.chunks(70 * 32 * 32 * 3).zip(labels.chunks(70));
-    parts().for_each(|(pixels, labels)| model.submit(pixels, [32, 32], labels, KEPT).unwrap());
-    let ours: Vec<Verdict> = parts().flat_map(|_| model.collect().unwrap()).collect();
-    assert!(model.collect().is_err(), "all were collected");
+    let (network, value) = model.on_device().unwrap();
+    let shape = |images| Shape::new(images, 32, 32, 3);
+    parts().for_each(|(pixels, labels)| {
+        network.submit(pixels.into(), shape(labels.len()), value, labels, KEPT).unwrap();
+    });
+    let ours: Vec<Verdict> = parts().flat_map(|_| network.collect().unwrap()).collect();
+    assert!(network.collect().is_err(), "all were collected");
     assert_eq!(ours.len(), IMAGES);
     for (ours, (logits, &label)) in ours.iter().zip(logits.iter().zip(&labels)) {
         let expected = Verdict::of(logits, label, KEPT);

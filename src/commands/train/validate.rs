@@ -17,7 +17,7 @@ use super::prepare::CHANNELS;
 use crate::commands::element;
 use crate::config::{EvalMetric, TrainSettings};
 use crate::data::Skipped;
-use crate::evaluate::{Forward, Options, evaluate};
+use crate::evaluate::{DeviceJudge, Forward, Judge, Options, evaluate};
 use crate::interrupt::Interrupt;
 use crate::metrics::Counts;
 use crate::nn::{CudaPlace, DeviceNetwork, Network, weights_of};
@@ -39,9 +39,6 @@ impl Validation {
         }
     }
 }
-
-/// From images to logits.
-type Answers<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
 
 /// What validates between the epochs of a run.
 #[derive(Default)]
@@ -94,30 +91,35 @@ impl Validator {
         let (graph, logits) = (learner.graph(), learner.logits);
         let snapshot = learner.snapshot()?;
         let weights = weights_of(graph.parameters(), snapshot.best_values());
-        let network: Answers = match settings.runtime.cuda {
-            Some(number) => {
-                let network = self.on_device(number, learner, &weights, data, settings)?;
-                Box::new(move |images| network.run(images, logits))
-            }
-            None => {
-                let (mean, std) = (&settings.evaluation.mean, &settings.evaluation.std);
-                let network = Network::bind(graph.clone(), &weights, mean, std, Isa::of(settings.amp))?;
-                Box::new(move |images| network.run(images, logits))
-            }
-        };
         let options = Options {
             side: settings.evaluation.input_size,
             mirror: false,
             kept: 0,
             device: settings.runtime.device.clone(),
         };
-        let mut run = evaluate(&mut Forward::new(network, options), data.validation()?, |_| {
+        let mut judge: Box<dyn Judge> = match settings.runtime.cuda {
+            Some(number) => {
+                let network = self.on_device(number, learner, &weights, data, settings)?;
+                Box::new(DeviceJudge::new(network, logits, options))
+            }
+            None => {
+                let (mean, std) = (&settings.evaluation.mean, &settings.evaluation.std);
+                let network = Network::bind(graph.clone(), &weights, mean, std, Isa::of(settings.amp))?;
+                Box::new(Forward::new(move |images: &Tensor| network.run(images, logits), options))
+            }
+        };
+        let run = evaluate(&mut *judge, data.validation()?, |_| {
             Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
+        });
+        drop(judge);
+        // What ended early has batches on their way, whose answers are nobody's.
+        let mut run = run.inspect_err(|_| self.release())?;
         if let Some(failure) = run.failure.take() {
+            self.release();
             return Err(failure);
         }
         if interrupt.received().is_some() {
+            self.release();
             return Ok(None);
         }
         Ok(Some(Validation { counts: run.counts, skipped: run.skipped }))
