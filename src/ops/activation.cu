@@ -5,11 +5,8 @@ KERNEL(activation_gradient, T* gradient, const T* output, float slope, int group
     int index = thread_index();
     if (index >= groups) return;
     long long at = static_cast<long long>(index) * EIGHT;
-    Eight value = Eight::load(gradient + at), result = Eight::load(output + at);
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++) {
-        if (!(result.at[i] > 0.0f)) value.at[i] *= slope;
-    }
+    Eight value = Eight::load(gradient + at);
+    value.leak_back(Eight::load(output + at), slope);
     value.store(gradient + at);
 }
 
@@ -20,7 +17,6 @@ KERNEL(add, const T* left, const T* right, float slope, T* out, int groups) {
     long long at = static_cast<long long>(index) * EIGHT;
     Eight sum = Eight::load(left + at);
     sum.add(Eight::load(right + at));
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++) sum.at[i] = activate(sum.at[i], slope);
+    sum.activate(slope);
     sum.store(out + at);
 }

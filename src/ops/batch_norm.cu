@@ -148,6 +148,7 @@ KERNEL(batch_norm_apply, const T* values, const float* scale, const float* shift
     Eight more = Eight::filled(0.0f);
     if (residual) more = Eight::load(residual + at);
 #pragma unroll
-    for (int i = 0; i < EIGHT; i++) value.at[i] = activate(value.at[i] * factor.at[i] + sum.at[i] + more.at[i], slope);
+    for (int i = 0; i < EIGHT; i++) value.at[i] = value.at[i] * factor.at[i] + sum.at[i] + more.at[i];
+    value.activate(slope);
     value.store(out + at);
 }

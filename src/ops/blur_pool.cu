@@ -38,8 +38,8 @@ KERNEL(blur_pool, const T* input, const float* bias, float slope, T* out, int ba
         for (int tap = 0; tap < 3; tap++) {
             Eight pixel = Eight::load(rows[tap] + at);
             if (bias) {
-#pragma unroll
-                for (int i = 0; i < EIGHT; i++) pixel.at[i] = activate(pixel.at[i] + shift.at[i], slope);
+                pixel.add(shift);
+                pixel.activate(slope);
             }
             sum.add(pixel, tap == 1 ? 2.0f : 1.0f);
         }

@@ -10,7 +10,8 @@ KERNEL(join_scaled, const T* branch, const T* residual, const float* scales, flo
     float scale = scales[index / groups / area];
     Eight value = Eight::load(branch + at), more = Eight::load(residual + at);
 #pragma unroll
-    for (int i = 0; i < EIGHT; i++) value.at[i] = activate(value.at[i] * scale + more.at[i], slope);
+    for (int i = 0; i < EIGHT; i++) value.at[i] = value.at[i] * scale + more.at[i];
+    value.activate(slope);
     value.store(out + at);
 }
 

@@ -54,7 +54,8 @@ KERNEL(squeeze_excite_apply, const T* input, const float* gates, const T* residu
     Eight more = Eight::filled(0.0f);
     if (residual) more = Eight::load(residual + at);
 #pragma unroll
-    for (int i = 0; i < EIGHT; i++) value.at[i] = activate(value.at[i] * gate.at[i] + more.at[i], slope);
+    for (int i = 0; i < EIGHT; i++) value.at[i] = value.at[i] * gate.at[i] + more.at[i];
+    value.activate(slope);
     value.store(out + at);
 }
 
@@ -70,11 +71,7 @@ KERNEL(squeeze_excite_sums, T* gradient, const T* output, const T* input, float 
             long long at = (image * area + place) * channels + channel;
             Eight value = Eight::load(gradient + at), x = Eight::load(input + at);
             if (slope != 1.0f) {
-                Eight result = Eight::load(output + at);
-#pragma unroll
-                for (int i = 0; i < EIGHT; i++) {
-                    if (!(result.at[i] > 0.0f)) value.at[i] *= slope;
-                }
+                value.leak_back(Eight::load(output + at), slope);
                 value.store(gradient + at);
             }
 #pragma unroll

@@ -53,8 +53,7 @@ DEVICE void depthwise(DEPTHWISE_PARAMETERS) {
     for (int at = 0; at < STRIP; at++, to += channels) {
         if (first + at >= out_width) break;
         if (residual) sums[at].add(Eight::load(residual + to));
-#pragma unroll
-        for (int i = 0; i < EIGHT; i++) sums[at].at[i] = activate(sums[at].at[i], slope);
+        sums[at].activate(slope);
         sums[at].store(out + to);
     }
 }

@@ -26,8 +26,7 @@ KERNEL(conv2d_grouped, const T* input, const T* weight, const float* bias, const
     }
     long long at = static_cast<long long>(index) * EIGHT;
     if (residual) sum.add(Eight::load(residual + at));
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++) sum.at[i] = activate(sum.at[i], slope);
+    sum.activate(slope);
     sum.store(out + at);
 }
 

@@ -133,8 +133,8 @@ impl Saved<'_> {
         if self.in_place() { [&norm.bias, &norm.weight] } else { [&norm.mean, &norm.inverse] }
     }
 
-    /// The arguments that the two passes begin with, and the numbers of the way back.
-    fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, [usize; 2], Activation) {
+    /// The arguments that the two passes begin with, and the way back.
+    fn pass(self, builder: Builder, shape: Shape, gradient: &Region, norm: &Norm) -> (Builder, usize, Activation) {
         // `Through` of batch_norm_gradient.cu.
         let (saved, output, through, activation) = match self {
             Self::Input(input) => (input, None, 0, Activation::Identity),
@@ -154,12 +154,12 @@ impl Saved<'_> {
             .optional_values(output, shape.len())
             .words(&norm.scale, shape.channels)
             .words(&norm.shift, shape.channels);
-        (builder, [usize::from(self.in_place()), through], activation)
+        (builder, through, activation)
     }
 }
 
-/// The first pass of [`crate::ops::batch_norm_gradient`]: sums of chunks, [`partial_sums`] of them. With `behind` the
-/// gradient behind the activation is written there; it may be `gradient`.
+/// The first pass of [`crate::ops::batch_norm_gradient`]: sums of chunks, [`partial_sums`] of them. With `behind`, for
+/// [`Saved::InputAndOutput`] alone, the gradient behind the activation is written there; it may be `gradient`.
 pub fn gradient_sums(
     element: Element,
     shape: Shape,
@@ -170,14 +170,17 @@ pub fn gradient_sums(
     sums: &Region,
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_sums", element, shape);
-    let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
+    let (builder, through, activation) = saved.pass(builder, shape, gradient, norm);
     let [centre, factor] = saved.normalisation(norm);
     builder
         .words(centre, shape.channels)
         .words(factor, shape.channels)
         .optional_values(behind, shape.len())
+        .require(behind.is_none() || matches!(saved, Saved::InputAndOutput(..)), || {
+            "only by a norm's output is the gradient behind its activation written".to_owned()
+        })
         .words(sums, partial_sums(shape))
-        .ints(ways)
+        .int(through)
         .activation(activation)
         .ints([shape.pixels(), shape.channels, chunk_pixels(shape.pixels(), shape.channels)])
         .grid([chunks(shape), column_blocks(shape.channels), 1])
@@ -243,11 +246,11 @@ pub fn gradient_apply(
     out: &Region,
 ) -> Result<Launch> {
     let builder = Builder::new("batch_norm_gradient_apply", element, shape);
-    let (builder, ways, activation) = saved.pass(builder, shape, gradient, norm);
+    let (builder, through, activation) = saved.pass(builder, shape, gradient, norm);
     builder
         .words(factors, FACTORS * shape.channels)
         .values(out, shape.len())
-        .ints(ways)
+        .int(through)
         .activation(activation)
         .ints([shape.pixels(), shape.channels])
         .threads(shape.len() / EIGHT)
