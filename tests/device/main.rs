@@ -44,6 +44,7 @@ mod plans;
 mod random;
 #[path = "../kernels/resize.rs"]
 mod resize;
+mod runs;
 mod squares;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
