@@ -144,6 +144,19 @@ fn a_recorded_graph_computes_on_what_its_buffers_hold_when_it_is_launched() {
 }
 
 #[test]
+fn kernels_are_loaded_once_however_many_streams_a_device_is_given() {
+    if commands::on_stand_in_alone() {
+        let streams = [(); 3].map(|()| place::another());
+        // SAFETY: the driver is open already.
+        let driver = unsafe { libloading::Library::new("libcuda.so.1") }.unwrap();
+        // SAFETY: the symbol is an int, which nothing writes once a device is there.
+        let modules = unsafe { **driver.get::<*const std::ffi::c_int>(b"stand_in_modules").unwrap() };
+        assert_eq!(modules as usize, kernel_files::kernel_files().len());
+        drop(streams);
+    }
+}
+
+#[test]
 fn batches_arrive_in_their_order_however_many_are_on_their_way() {
     if !place::is_there() {
         return;
