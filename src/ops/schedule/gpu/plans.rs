@@ -144,7 +144,7 @@ impl Choice<'_> {
         let timing = self.run(&plan.plan, &plan.graph);
         match timing.with_context(|| format!("cannot run {problem} on engine {}", plan.engine.engine))? {
             Timing::Milliseconds(_) => {
-                if self.planner.admit(&mut plan, |plan| self.verify(plan, verified))?.is_none() {
+                if self.planner.admit(&mut plan, |plan| self.verify(plan, verified))? {
                     return Ok(plan);
                 }
             }
