@@ -100,7 +100,7 @@ impl Planner<'_> {
     }
 
     /// Keeps a plan on disk, unless `verify` finds that it is wrong: then it is false, and the reason is among the plan's
-    /// refusals, and said. A plan that was verified before is not again.
+    /// refusals, and said once of an engine. A plan that was verified before is not again.
     ///
     /// # Errors
     /// What `verify` says.
@@ -113,8 +113,13 @@ impl Planner<'_> {
             Verification::Right => plan.verified = true,
             Verification::Skipped(why) => tracing::debug!("{problem}: engine {engine} is not verified: {why:#}"),
             Verification::Wrong(how) => {
-                let reason = format!("engine {engine} computes something else: {how}");
-                tracing::warn!("{problem}: cuDNN's {reason}; it is left out");
+                let what = format!("engine {engine} computes something else");
+                let reason = format!("{what}: {how}");
+                // By several graphs, and by a plan from the cache and the same one built anew.
+                match plan.refusals.iter().any(|refusal| refusal.reason.starts_with(&what)) {
+                    true => tracing::debug!("{problem}: cuDNN's {reason}; it is left out too"),
+                    false => tracing::warn!("{problem}: cuDNN's {reason}; it is left out"),
+                }
                 plan.refusals.push(Refusal { fusion, reason });
                 return Ok(false);
             }

@@ -153,7 +153,8 @@ impl Choice<'_> {
             }
         }
         let anew = self.planner.build_anew(&[problem]).pop();
-        self.among(anew.with_context(|| format!("no plan was built for {problem}"))?, verified)
+        let anew = anew.with_context(|| format!("no plan was built for {problem}"))?;
+        self.among(anew.after(plan.refusals), verified)
     }
 
     fn run(&self, plan: &ExecutionPlan, graph: &Graph) -> Result<Timing> {
