@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -186,6 +187,39 @@ fn bench_times_inference_and_training_on_a_gpu() {
         for speed in ["infer_img_per_sec", "train_img_per_sec"] {
             assert!(row[speed].as_f64().is_some_and(|speed| speed > 0.0), "{row}");
         }
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_profile_after_the_run_that_it_is_in() {
+    if !on_stand_in_alone() {
+        return;
+    }
+    let line = "bench --models resnet20,resnet56 --input-size 32 --batch-size 8 --device cuda --iters 1000000 \
+                --format json --profile=1000";
+    for mode in ["infer", "train"] {
+        let mut command = on_stand_in(&program(), &[]);
+        command.args(line.split_whitespace()).arg(format!("--modes={mode}")).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        // It is asked once, wherever it is then, and has to come to an end by itself: a second signal would kill it.
+        std::thread::sleep(Duration::from_secs(5));
+        let ask = format!("kill -INT {}", child.id());
+        assert!(Command::new("sh").args(["-c", &ask]).status().unwrap().success());
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > Duration::from_secs(120) {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{mode}: {}", output.status);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let profiles = report["profiles"].as_array().unwrap();
+        assert_eq!(profiles.len(), 1, "{mode}: the second network is profiled too");
+        let batches = profiles[0]["batches"].as_u64().unwrap();
+        assert!((1..1_000_000).contains(&batches), "{mode}: {batches} batches");
+        assert!(profiles[0]["ops"].as_array().is_some_and(|ops| ops.len() > 5), "{mode}: {report}");
     }
 }
 
