@@ -55,6 +55,16 @@ fn a_run_whose_device_was_lost_goes_on_to_the_very_bits_of_one_that_was_not() {
         let told = lost.stderr.lines().last().unwrap_or_default();
         assert!(told.starts_with("error: ") && told.contains("LAUNCH_FAILED"), "{told}");
         assert!(told.contains("the state after 3 updates is saved in "), "{told}");
+        // Once more before anything is saved anew: what was gone on from is still there, as it is for another run.
+        let state = out.path().join("lost/last.resume.safetensors").display().to_string();
+        for (experiment, resume) in [("lost", "auto"), ("other", state.as_str())] {
+            let again = train(&data, &out, experiment, &format!("--resume {resume}"), &[("STAND_IN_LOSE", "sgd:2")]);
+            assert_eq!(again.status, Some(1), "{}", again.stderr);
+            let told = again.stderr.lines().last().unwrap_or_default();
+            assert!(told.starts_with("error: ") && told.contains("LAUNCH_FAILED"), "{told}");
+            assert!(told.contains("; the state after 3 updates is saved in "), "{told}");
+            assert!(told.ends_with(&format!(": --resume {resume} goes on from it")), "{told}");
+        }
         let resumed = train(&data, &out, "lost", "--resume auto", &[]);
         assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
         let file = |experiment: &str, name: &str| std::fs::read(out.path().join(experiment).join(name)).unwrap();
