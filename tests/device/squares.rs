@@ -194,13 +194,21 @@ fn files_with_which_nvjpeg_fails_are_the_processors_and_the_others_stay_the_devi
 
 #[test]
 fn a_device_that_is_lost_while_it_decodes_ends_the_run() {
-    if on_stand_in_alone() {
-        let folder = Folder::new();
-        let (lost, _) = folder.start(ON_GPU, &[("STAND_IN_LOSE", "resize:3"), ("STAND_IN_ORDER", "early")]);
+    if !on_stand_in_alone() {
+        return;
+    }
+    let folder = Folder::new();
+    // By a kernel behind the decoding, and by the decoding, after which nvJPEG says what it says of a damaged file.
+    let by_kernel = (("STAND_IN_LOSE", "resize:3"), "LAUNCH_FAILED", "the GPU ");
+    let by_file =
+        (("STAND_IN_FAILING", "0:3"), "ILLEGAL_ADDRESS", "nvJPEG fails: the execution failed: the GPU failed");
+    for (setting, code, first) in [by_kernel, by_file] {
+        let (lost, _) = folder.start(ON_GPU, &[setting, ("STAND_IN_ORDER", "early")]);
         assert_eq!(lost.status, Some(1), "{}{}", lost.stdout, lost.stderr);
         let errors: Vec<&str> = lost.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-        assert!(errors.len() == 1 && errors[0].contains("LAUNCH_FAILED"), "{}", lost.stderr);
-        assert!(lost.stderr.contains("decodes no more"), "{}", lost.stderr);
+        assert!(errors.len() == 1 && errors[0].contains(code), "{}", lost.stderr);
+        let said = format!("decodes no more, from here on the processor does: {first}");
+        assert!(lost.stderr.contains(&said), "{}", lost.stderr);
     }
 }
 

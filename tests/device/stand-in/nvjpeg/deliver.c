@@ -4,7 +4,7 @@
  * STAND_IN_PICTURES   a folder of pictures, each named by its file's FNV-1a hash: width and height as ints, then pixels;
  *                     other files are bad
  * STAND_IN_DECODING   milliseconds that the stream takes for a picture
- * STAND_IN_FAILING    STATUS:SHARE, what is said of one of SHARE files
+ * STAND_IN_FAILING    STATUS:SHARE, what is said of one of SHARE files; with 0 the first of them takes the device with it
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -52,7 +52,10 @@ static int failure(const unsigned char *bytes, size_t length) {
     int status, share;
     if (!failing) return SUCCESS;
     if (sscanf(failing, "%d:%d", &status, &share) != 2) abort();
-    return fnv1a64(bytes, length) % share ? SUCCESS : status;
+    if (fnv1a64(bytes, length) % share) return SUCCESS;
+    if (status) return status;
+    ((void (*)(const char *))driver("stand_in_lose"))("a file took it along");
+    return EXECUTION_FAILED;
 }
 
 /* About half of the files. */
