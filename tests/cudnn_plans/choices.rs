@@ -152,14 +152,16 @@ fn a_plan_that_computes_something_else_is_refused_and_the_next_gets_its_turn() {
     // What was verified comes back as such, and is not held against anything again.
     let mut kept = ranked(&planner, &problem).unwrap();
     assert_eq!((&kept.engine, kept.verified), (&chosen.engine, true));
-    assert!(planner.admit(&mut kept, |_| unreachable!("it was verified")).unwrap().is_none());
-    // By rank the clock has no say.
+    assert!(planner.admit(&mut kept, |_| unreachable!("it was verified")).unwrap());
+    // By rank the clock has no say, and nothing runs behind the first that is right.
     times.set(0);
     let first = planner.first_right(build(), measure, |_| Ok(Verification::Right)).unwrap();
+    assert_eq!(times.get(), 1);
     let second = planner.first_right(build(), measure, |plan| {
         if plan.engine == first.engine { wrong() } else { Ok(Verification::Right) }
     });
     let second = second.unwrap();
+    assert_eq!(times.get(), 3);
     assert!(first.milliseconds.is_none() && second.engine != first.engine && second.verified);
     let error = planner.fastest(build(), measure, |_| wrong()).err().unwrap();
     assert!(error.is::<NoKernel>() && error.to_string().ends_with("computes something else: by a lot"), "{error}");

@@ -3,10 +3,11 @@
 use std::ffi::c_int;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use tresnet::augment::evaluation::Evaluation;
-use tresnet::data::loader::{Batch, Loader, Options, Statistics};
+use tresnet::data::loader::{Batch, Loader, Options, Order, Statistics};
 use tresnet::data::source::{Source, open};
 use tresnet::preprocessing::{Interpolation, Preprocessing, ResizeMode};
 
@@ -54,7 +55,10 @@ fn drain(mut loader: Loader) -> (Vec<Seen>, Statistics) {
 
 /// Loads everything on the device and here, requires the same, and returns how many files the device decoded.
 fn compare(stand_in: &StandIn, source: &Arc<Source>, transform: Evaluation) -> usize {
-    let options = Options::new(7, 2);
+    compare_in(stand_in, source, transform, Options::new(7, 2))
+}
+
+fn compare_in(stand_in: &StandIn, source: &Arc<Source>, transform: Evaluation, options: Options) -> usize {
     let (expected, _) = drain(Loader::new(source.clone(), transform, options.clone()).unwrap());
     let loader = Loader::on_device(source.clone(), transform, stand_in.squares(), options).unwrap();
     let (ours, statistics) = drain(loader);
@@ -104,31 +108,58 @@ fn is(bytes: &[u8], name: &str) -> bool {
     fs::read(fixtures().join(name)).unwrap() == bytes
 }
 
+/// `nvjpegStatus_t`
+const ALLOCATOR_FAILURE: c_int = 5;
+const EXECUTION_FAILED: c_int = 6;
+const ARCH_MISMATCH: c_int = 7;
+const INTERNAL_ERROR: c_int = 8;
+
+/// What nvJPEG says of the portrait.
+static REFUSAL: AtomicI32 = AtomicI32::new(BAD_JPEG);
+
 extern "C" fn refuse_the_portrait(bytes: *const u8, length: usize, out: *mut u8, pitch: usize) -> c_int {
-    if is(file(bytes, length), "portrait.jpg") { BAD_JPEG } else { decode_exactly(bytes, length, out, pitch) }
+    match is(file(bytes, length), "portrait.jpg") {
+        true => REFUSAL.load(Ordering::SeqCst),
+        false => decode_exactly(bytes, length, out, pitch),
+    }
 }
 
 #[test]
-fn a_file_that_spoils_its_batch_costs_the_device_only_itself() {
+fn a_file_that_spoils_its_batch_costs_the_device_only_itself_whatever_it_fails_with() {
     let root = data_set();
-    let stand_in = StandIn::new(Behaviour { decode: refuse_the_portrait, ..Behaviour::default() });
-    assert_eq!(compare(&stand_in, &opened(&root), usual()), PLAIN.len() - 1);
-    let batches = stand_in.count("by_hardware") + stand_in.count("by_cores");
-    assert_eq!(batches + stand_in.count("alone"), PLAIN.len() - 1);
+    for status in [BAD_JPEG, ALLOCATOR_FAILURE, EXECUTION_FAILED, INTERNAL_ERROR] {
+        REFUSAL.store(status, Ordering::SeqCst);
+        let stand_in = StandIn::new(Behaviour { decode: refuse_the_portrait, ..Behaviour::default() });
+        assert_eq!(compare(&stand_in, &opened(&root), usual()), PLAIN.len() - 1, "status {status}");
+        let batches = stand_in.count("by_hardware") + stand_in.count("by_cores");
+        assert_eq!(batches + stand_in.count("alone"), PLAIN.len() - 1, "status {status}");
+    }
 }
 
-/// `nvjpegStatus_t`
-const EXECUTION_FAILED: c_int = 6;
+/// What nvJPEG says of every file, and how often it has.
+static FAILURE: AtomicI32 = AtomicI32::new(EXECUTION_FAILED);
+static FAILED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn fail(_: *const u8, _: usize, _: *mut u8, _: usize) -> c_int {
-    EXECUTION_FAILED
+    FAILED.fetch_add(1, Ordering::SeqCst);
+    FAILURE.load(Ordering::SeqCst)
 }
 
 #[test]
-fn a_device_that_fails_leaves_the_rest_to_the_processor() {
+fn a_device_on_which_nothing_is_decoded_leaves_the_rest_to_the_processor() {
     let root = data_set();
-    let stand_in = StandIn::new(Behaviour { decode: fail, ..Behaviour::default() });
-    assert_eq!(compare(&stand_in, &opened(&root), usual()), 0);
+    // Sixteen files, each of which may have been in two batches before; or the very first.
+    for (status, most) in [(EXECUTION_FAILED, 48), (INTERNAL_ERROR, 48), (ARCH_MISMATCH, 1)] {
+        FAILURE.store(status, Ordering::SeqCst);
+        FAILED.store(0, Ordering::SeqCst);
+        let stand_in = StandIn::new(Behaviour { decode: fail, ..Behaviour::default() });
+        let source = opened(&root);
+        let often: Arc<[u32]> = (0..source.len() as u32).cycle().take(4 * source.len()).collect();
+        let options = Options { order: Order::Given(often), ..Options::new(7, 2) };
+        assert_eq!(compare_in(&stand_in, &source, usual(), options), 0);
+        let failed = FAILED.load(Ordering::SeqCst);
+        assert!((1..=most).contains(&failed), "status {status}: tried {failed} times");
+    }
 }
 
 extern "C" fn one_wider(bytes: *const u8, length: usize, width: *mut c_int, height: *mut c_int) -> c_int {

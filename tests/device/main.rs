@@ -44,6 +44,7 @@ mod plans;
 mod random;
 #[path = "../kernels/resize.rs"]
 mod resize;
+mod runs;
 mod squares;
 #[path = "../kernels/squeeze_excite.rs"]
 mod squeeze_excite;
@@ -141,6 +142,19 @@ fn a_recorded_graph_computes_on_what_its_buffers_hold_when_it_is_launched() {
     graph.launch().unwrap();
     let expected: Vec<f32> = left.iter().zip(&right).map(|(left, right)| left + right + right + right).collect();
     assert_eq!(device.read(&first).unwrap(), Element::F32.bytes_of(&expected));
+}
+
+#[test]
+fn kernels_are_loaded_once_however_many_streams_a_device_is_given() {
+    if commands::on_stand_in_alone() {
+        let streams = [(); 3].map(|()| place::another());
+        // SAFETY: the driver is open already.
+        let driver = unsafe { libloading::Library::new("libcuda.so.1") }.unwrap();
+        // SAFETY: the symbol is an int, which nothing writes once a device is there.
+        let modules = unsafe { **driver.get::<*const std::ffi::c_int>(b"stand_in_modules").unwrap() };
+        assert_eq!(modules as usize, kernel_files::kernel_files().len());
+        drop(streams);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use tresnet::ops::cuda::{Device, Element, Region};
-use tresnet::ops::cudnn::{Library, NoKernel, Planner, Role, Verification};
+use tresnet::ops::cudnn::{Library, NoKernel, Planner, Role, Timing, Verification};
 use tresnet::ops::{Activation, ConvPass, ConvProblem, ConvSpec, Convolutions, Fusion, Operands, Shape};
 
 use crate::compare::ELEMENTS;
@@ -159,6 +159,31 @@ fn engines_are_right_in_every_pass_and_fusion_or_are_found_out() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn by_rank_no_plan_runs_behind_the_first_that_is_right() {
+    let Some((device, convolutions)) = convolutions(Element::F16) else { return };
+    let planner = Planner { cache: None, ..convolutions.planner() };
+    let problem = problems()[1];
+    let tensors = Tensors::of(&device, &problem, Element::F16, false);
+    for wrong in [0, 1] {
+        let built = planner.build_anew(&[problem]).remove(0);
+        assert!(built.count() > wrong + 1, "{} plans", built.count());
+        let (mut running, mut held) = (0, 0);
+        let measure = |plan: &_, graph: &_| {
+            let timing = convolutions.time(&device, plan, graph, &tensors)?;
+            running += usize::from(matches!(timing, Timing::Milliseconds(_)));
+            Ok(timing)
+        };
+        let verify = |_: &_| {
+            held += 1;
+            Ok(if held > wrong { Verification::Right } else { Verification::Wrong("it is not its turn".to_owned()) })
+        };
+        let plan = planner.first_right(built, measure, verify).unwrap();
+        assert!(plan.verified && plan.milliseconds.is_none());
+        assert_eq!((running, held), (wrong + 1, wrong + 1));
     }
 }
 

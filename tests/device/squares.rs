@@ -95,7 +95,7 @@ impl Folder {
         self.root.path().join("pictures")
     }
 
-    fn run(&self, more: &str, settings: &[(&str, &str)]) -> Run {
+    fn start(&self, more: &str, settings: &[(&str, &str)]) -> (Finished, PathBuf) {
         let predictions = self.root.path().join("predictions.csv");
         let line = format!(
             "infer --val-dir {} --model-path samples/resnet20-digits.safetensors --model-name resnet20 --batch-size {BATCH} \
@@ -106,8 +106,11 @@ impl Folder {
         let pictures = self.pictures();
         // Single operations alone: kernels are chosen by their time, and those that fuse round otherwise.
         let own = [("STAND_IN_PICTURES", pictures.to_str().unwrap()), ("STAND_IN_CUDNN", "bare")];
-        let settings = [&own[..], settings].concat();
-        let finished = tresnet(&line, &settings);
+        (tresnet(&line, &[&own[..], settings].concat()), predictions)
+    }
+
+    fn run(&self, more: &str, settings: &[(&str, &str)]) -> Run {
+        let (finished, predictions) = self.start(more, settings);
         // Some images cannot be read.
         assert_eq!(finished.status, Some(3), "{}{}", finished.stdout, finished.stderr);
         let report = serde_json::from_str(&finished.stdout).unwrap();
@@ -154,7 +157,58 @@ fn squares_that_stay_on_the_device_change_no_prediction_in_any_order_of_its_stre
         let ours = folder.run(ON_GPU, &[("STAND_IN_ORDER", order)]);
         ours.assert_same(&expected);
         assert_eq!(ours.on_gpu() as usize, folder.on_device, "{order}: {}", ours.finished.stderr);
-        assert!(!ours.finished.stderr.contains("decodes no more"), "{}", ours.finished.stderr);
+        for trouble in ["decodes no more", "nvJPEG fails"] {
+            assert!(!ours.finished.stderr.contains(trouble), "{}", ours.finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn files_with_which_nvjpeg_fails_are_the_processors_and_the_others_stay_the_devices() {
+    if !on_stand_in_alone() {
+        return;
+    }
+    let folder = Folder::new();
+    let expected = folder.run("", &[]);
+    let run = |failing: &str| {
+        let run = folder.run(ON_GPU, &[("STAND_IN_FAILING", failing)]);
+        run.assert_same(&expected);
+        run
+    };
+    let refused = run("3:3");
+    assert!(!refused.finished.stderr.contains("nvJPEG fails"), "{}", refused.finished.stderr);
+    assert!(refused.on_gpu() > 0 && (refused.on_gpu() as usize) < folder.on_device);
+    // The execution failed, an internal error: the same files, said once.
+    for status in [6, 8] {
+        let failed = run(&format!("{status}:3"));
+        let said = &failed.finished.stderr;
+        assert_eq!(said.matches("nvJPEG fails with a file").count(), 1, "{said}");
+        assert!(!said.contains("decodes no more"), "{said}");
+        assert_eq!(failed.on_gpu(), refused.on_gpu(), "{said}");
+    }
+    let all = run("6:1");
+    let given_up = "decodes no more, from here on the processor does: nvJPEG fails with 16 files in a row: ";
+    assert!(all.finished.stderr.contains(given_up), "{}", all.finished.stderr);
+    assert_eq!(all.on_gpu(), 0);
+}
+
+#[test]
+fn a_device_that_is_lost_while_it_decodes_ends_the_run() {
+    if !on_stand_in_alone() {
+        return;
+    }
+    let folder = Folder::new();
+    // By a kernel behind the decoding, and by the decoding, after which nvJPEG says what it says of a damaged file.
+    let by_kernel = (("STAND_IN_LOSE", "resize:3"), "LAUNCH_FAILED", "the GPU ");
+    let by_file =
+        (("STAND_IN_FAILING", "0:3"), "ILLEGAL_ADDRESS", "nvJPEG fails: the execution failed: the GPU failed");
+    for (setting, code, first) in [by_kernel, by_file] {
+        let (lost, _) = folder.start(ON_GPU, &[setting, ("STAND_IN_ORDER", "early")]);
+        assert_eq!(lost.status, Some(1), "{}{}", lost.stdout, lost.stderr);
+        let errors: Vec<&str> = lost.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(code), "{}", lost.stderr);
+        let said = format!("decodes no more, from here on the processor does: {first}");
+        assert!(lost.stderr.contains(&said), "{}", lost.stderr);
     }
 }
 

@@ -12,7 +12,8 @@ use tresnet::models::{Architecture, Request, find};
 use tresnet::nn::{CudaPlace, DeviceNetwork};
 use tresnet::ops::{Parameters, Shape, load};
 
-use crate::commands::{Finished, few_digits, on_stand_in_alone, train};
+use crate::commands::{Finished, on_stand_in_alone};
+use crate::runs::{few_digits, train};
 use crate::compare::ELEMENTS;
 use crate::{formula, place};
 

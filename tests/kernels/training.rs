@@ -115,8 +115,14 @@ pub fn a_networks_own_dropouts_give_the_cpus_gradients() {
 pub fn steps_of_all_kinds_in_half_precision_have_gradients_near_the_cpus() {
     let (mixed, smooth) = (MixNet { small: false, width: 0.3, depth: 0.3 }, EfficientNet { width: 0.25, depth: 0.3 });
     let grouped = grouped(true);
-    let cases: [(&dyn Config, Element, f32); 3] =
-        [(&mixed, Element::F16, 0.2), (&smooth, Element::F16, 0.15), (&grouped, Element::Bf16, 0.2)];
+    // What rounding leaves of a gradient that is 0 is most, such as that of an EfficientNet's last shifts: 0.1 in f16, and
+    // eight times as much in bf16, which has three bits less.
+    let cases: [(&dyn Config, Element, f32); 4] = [
+        (&mixed, Element::F16, 0.2),
+        (&smooth, Element::F16, 0.15),
+        (&smooth, Element::Bf16, 0.8),
+        (&grouped, Element::Bf16, 0.2),
+    ];
     for (config, element, tolerance) in cases {
         Case { element, tolerance, batch: 8, ..Case::new(config, 72) }.check();
     }

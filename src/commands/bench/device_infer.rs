@@ -56,11 +56,11 @@ impl DeviceInference {
         })
     }
 
-    /// What a batch of `image` takes, op by op: the fastest of some `runs`.
-    pub fn profile(&self, image: Shape, runs: usize) -> Result<DeviceProfile> {
+    /// A batch of `image` ready to be profiled as often as wanted: what one takes, op by op.
+    pub fn profiles(&self, image: Shape) -> Result<impl FnMut() -> Result<DeviceProfile> + use<>> {
         let mut run = self.loaded.prepare(&self.schedule(image)?)?;
         run.run(&noise(image.len()))?;
-        run.profile(runs)
+        Ok(move || run.profile(1))
     }
 
     fn schedule(&self, image: Shape) -> Result<Schedule> {

@@ -77,10 +77,10 @@ impl DeviceStep {
         Ok(Self { network, pixels: noise(shape.len()), shape, labels, batches: 0 })
     }
 
-    /// What an update takes, op by op: the fastest of some `runs`.
-    pub fn profile(&mut self, runs: usize) -> Result<DeviceProfile> {
+    /// An update ready to be profiled as often as wanted: what one takes, op by op.
+    pub fn profiles(mut self) -> Result<impl FnMut() -> Result<DeviceProfile>> {
         self.run()?;
-        self.network.profile(self.shape, runs)
+        Ok(move || self.network.profile(self.shape, 1))
     }
 
     /// Puts a whole update on its way. The device is some updates behind, which long runs even out.

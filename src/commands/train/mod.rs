@@ -21,7 +21,7 @@ use self::epoch::UnderWay;
 use self::learner::Learner;
 use self::outputs::Outputs;
 use self::prepare::Preparation;
-use self::state::Position;
+use self::state::{Position, Saved};
 use self::validate::Validator;
 use super::Status;
 use crate::checkpoint::{Best, Checkpoint, ResumeFiles, Resumed, TimmState};
@@ -62,8 +62,8 @@ struct Run {
     under_way: VecDeque<UnderWay>,
     /// When the last outcome came.
     heard: Instant,
-    /// Updates behind the state that was saved last.
-    saved: Option<u64>,
+    /// Saved last, or taken up.
+    saved: Option<Saved>,
     quiet: bool,
     /// Images that could not be read, in training and validation.
     unreadable: usize,
@@ -100,7 +100,7 @@ impl Run {
         );
         let steps = data.batches().div_ceil(settings.data.grad_accum_steps as u64);
         let mut schedule = Schedule::new(settings.schedule.clone(), settings.optimization.lr, steps)?;
-        let (mut position, best) = begin(&settings, &mut resume, &mut learner, &mut schedule)?;
+        let (mut position, best, saved) = begin(&settings, &folder, &mut resume, &mut learner, &mut schedule)?;
         if let Some(epoch) = settings.start.epoch.filter(|&epoch| epoch != position.epoch) {
             position = Position { epoch, ..Position::default() };
         }
@@ -130,7 +130,7 @@ impl Run {
             interrupt,
             under_way: VecDeque::new(),
             heard: Instant::now(),
-            saved: None,
+            saved,
             quiet,
             unreadable: 0,
         })
@@ -208,15 +208,14 @@ impl Run {
         let best = self.outputs.history.best();
         let (seed, record) = (self.settings.seed, &self.settings.record);
         state::save(&mut self.resume, &self.learner, &self.schedule, &self.position, best, seed, record)?;
-        self.saved = Some(self.learner.counts.updates);
+        self.saved = Some(Saved::after(self.learner.counts.updates, self.folder.path(), AUTO));
         Ok(())
     }
 
     /// What ended the run, be it a device that is gone, and from where it can go on.
     fn with_what_is_saved(&self, error: anyhow::Error) -> anyhow::Error {
-        let Some(updates) = self.saved else { return error };
-        let (what, folder) = (super::message(&error), self.folder.path().display());
-        anyhow!("{what}; the state after {updates} updates is saved in {folder}: --resume auto goes on from it")
+        let Some(saved) = &self.saved else { return error };
+        anyhow!("{}; {saved}", super::message(&error))
     }
 
     fn stopped(&self, signal: Signal) -> Status {
@@ -231,13 +230,17 @@ impl Run {
     }
 }
 
-/// Takes up a saved state where the settings ask for one; where the run then stands.
+/// What `--resume` is given to go on in an experiment's own folder.
+const AUTO: &str = "auto";
+
+/// Takes up a saved state where the settings ask for one; where the run then stands, its best epochs and the state.
 fn begin(
     settings: &TrainSettings,
+    folder: &RunFolder,
     files: &mut ResumeFiles,
     learner: &mut Learner,
     schedule: &mut Schedule,
-) -> Result<(Position, Vec<Best>)> {
+) -> Result<(Position, Vec<Best>, Option<Saved>)> {
     let resumed = match &settings.start.resume {
         Resume::No => return Ok(Default::default()),
         Resume::Auto => match files.newest()? {
@@ -253,20 +256,27 @@ fn begin(
                 let model = settings.model.variant.name;
                 let (position, said) = state::restore_timm(timm, learner, model, settings.start.new_optimizer)?;
                 report::remark(&format!("{} is timm's: epoch, weights and averages go on; {said}", path.display()));
-                return Ok((position, Vec::new()));
+                let what = format!("timm's state after {} epochs", position.epoch);
+                let saved = Saved { what, place: path.clone(), by: path.display().to_string() };
+                return Ok((position, Vec::new(), Some(saved)));
             }
         },
     };
     if let Some(warning) = resumed.warning() {
         report::remark(&format!("warning: {warning}"));
     }
-    let restored = state::restore(&resumed, learner, schedule, settings.start.new_optimizer)
+    let (position, best) = state::restore(&resumed, learner, schedule, settings.start.new_optimizer)
         .with_context(|| format!("cannot resume from {}", resumed.file().display()))?;
     report::remark(&format!(
         "resumed from {}: epoch {}, update {}",
         resumed.file().display(),
-        restored.0.epoch + 1,
+        position.epoch + 1,
         learner.counts.updates
     ));
-    Ok(restored)
+    let updates = learner.counts.updates;
+    let saved = match &settings.start.resume {
+        Resume::From(path) => Saved::after(updates, path, &path.display().to_string()),
+        _ => Saved::after(updates, folder.path(), AUTO),
+    };
+    Ok((position, best, Some(saved)))
 }

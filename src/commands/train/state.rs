@@ -1,6 +1,8 @@
 //! A run's state between two updates: captured for its file, and taken up again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -16,6 +18,30 @@ pub struct Position {
     /// Updates of the epoch that are done.
     pub step: u64,
     pub unfinished: Unfinished,
+}
+
+/// From where a run can go on.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// `the state after 30 updates`
+    pub what: String,
+    /// A run's folder, or a file.
+    pub place: PathBuf,
+    /// What `--resume` has to be given.
+    pub by: String,
+}
+
+impl Saved {
+    pub fn after(updates: u64, place: &Path, by: &str) -> Self {
+        Self { what: format!("the state after {updates} updates"), place: place.to_owned(), by: by.to_owned() }
+    }
+}
+
+/// As the end of a message: `the state after 30 updates is saved in output/first: --resume auto goes on from it`.
+impl fmt::Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is saved in {}: --resume {} goes on from it", self.what, self.place.display(), self.by)
+    }
 }
 
 /// The name under which an optimiser's count of steps is kept.

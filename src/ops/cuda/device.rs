@@ -1,30 +1,29 @@
 //! A GPU with its one stream and its kernels. Not yet run on a GPU.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use cudarc::driver::result::{launch_kernel, mem_get_info, memcpy_dtod_async, memcpy_dtoh_async, memcpy_htod_async};
-use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
-use cudarc::nvrtc::Ptx;
+use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
 
 use super::launch::{Argument, BLOCK, Launch, Region};
 use super::memory::Arena;
-use super::modules::MODULES;
+use super::modules::Kernels;
 use crate::runtime::cuda::{Cuda, open};
 
 /// A GPU: launches and copies run in the order of one stream.
 pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    kernels: HashMap<&'static str, CudaFunction>,
+    kernels: Arc<Kernels>,
     /// While a graph is recorded: the regions of what was launched.
     recorded: Mutex<Option<Vec<Region>>>,
 }
 
 impl Device {
-    /// Takes device `number` of those that `found` lists, opens the libraries that are there, and loads every kernel.
+    /// Takes device `number` of those that `found` lists, opens the libraries that are there, and loads every kernel
+    /// unless another stream of it has.
     pub fn new(found: &Cuda, number: usize) -> Result<Self> {
         let Some(name) = found.devices.get(number) else {
             bail!("--device cuda:{number}: there are {} GPUs, numbered from 0", found.devices.len())
@@ -37,15 +36,7 @@ impl Device {
         // SAFETY: everything runs in the order of the one stream made next; slices need no events of their own.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().with_context(|| cannot("make a stream"))?;
-        let mut kernels = HashMap::new();
-        for (file, names, code) in MODULES {
-            let module = context.load_module(Ptx::from_binary(code.to_vec()));
-            let module = module.with_context(|| cannot(&format!("load the kernels of {file}")))?;
-            for kernel in *names {
-                let function = module.load_function(kernel).with_context(|| cannot(&format!("find {kernel}")))?;
-                kernels.insert(*kernel, function);
-            }
-        }
+        let kernels = Kernels::of(&context).with_context(|| format!("cuda:{number} ({name})"))?;
         Ok(Self { context, stream, kernels, recorded: Mutex::default() })
     }
 
@@ -125,8 +116,7 @@ impl Device {
     /// # Errors
     /// Names the op and its shape. An error of an earlier launch may show here.
     pub fn launch(&self, launch: &Launch) -> Result<()> {
-        let function =
-            self.kernels.get(launch.kernel()).with_context(|| format!("no kernel is called {}", launch.kernel()))?;
+        let function = self.kernels.named(launch.kernel())?;
         let mut arguments: Vec<Raw> = launch.arguments().iter().map(|&argument| Raw::from(argument)).collect();
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|raw| (&raw mut *raw).cast()).collect();
         let [x, y, z] = launch.grid();

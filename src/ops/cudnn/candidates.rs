@@ -69,6 +69,16 @@ impl Built {
         self.candidates.len() + usize::from(self.is_kept())
     }
 
+    /// With what was refused before these were built.
+    pub fn after(mut self, refusals: Vec<Refusal>) -> Self {
+        for refusal in refusals {
+            if !self.refusals.contains(&refusal) {
+                self.refusals.push(refusal);
+            }
+        }
+        self
+    }
+
     /// The forms of its problem; what cannot be planned at all is refused.
     fn forms(&mut self, options: &PlanOptions) -> Vec<Form> {
         let mut forms = Vec::new();

@@ -1,8 +1,6 @@
 //! From convolutions to the kernels that compute them: the most of each in one kernel that cuDNN knows, on the engine
 //! that is fastest by measurement, or first in cuDNN's ranking where nothing is measured. Plans are built over all cores
-//! first; what is timed then has the device to itself. A plan that computes something else is none, however fast it is.
-
-use std::fmt;
+//! first; what is timed then has the device to itself.
 
 use anyhow::{Context, Result, ensure};
 
@@ -40,7 +38,7 @@ pub struct ConvPlan {
 }
 
 impl ConvPlan {
-    fn of(problem: ConvProblem, candidate: Candidate, milliseconds: Option<f32>) -> Self {
+    pub(super) fn of(problem: ConvProblem, candidate: Candidate, milliseconds: Option<f32>) -> Self {
         let Candidate { plan, form: Form { fusion, number, graph }, choice: engine, engines } = candidate;
         let (verified, refusals) = (false, Vec::new());
         Self { problem, fusion, graph, number, plan, engine, engines, milliseconds, verified, refusals }
@@ -48,38 +46,10 @@ impl ConvPlan {
 }
 
 /// A fusion that was not granted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub fusion: Fusion,
     pub reason: String,
-}
-
-/// That cuDNN has no kernel for a problem, which it names, with the reasons; a kernel of our own has to do.
-#[derive(Debug)]
-pub struct NoKernel(String);
-
-impl std::error::Error for NoKernel {}
-
-impl fmt::Display for NoKernel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What running a plan to time it came to.
-pub enum Timing {
-    Milliseconds(f32),
-    /// This plan does not run here, though the device is well.
-    Refused(anyhow::Error),
-}
-
-/// What holding a plan's results against those of our own kernels came to.
-pub enum Verification {
-    Right,
-    /// Nothing was compared, and why.
-    Skipped(anyhow::Error),
-    /// How far off they are.
-    Wrong(String),
 }
 
 /// Makes plans for a target.
@@ -120,7 +90,7 @@ impl Planner<'_> {
     /// The plan that ranks first.
     ///
     /// # Errors
-    /// [`NoKernel`], if not even the product alone could be built.
+    /// [`super::NoKernel`], if not even the product alone could be built.
     pub fn first(&self, built: Built) -> Result<ConvPlan> {
         let Built { problem, kept, candidates, refusals } = built;
         match (kept, candidates.into_iter().next()) {
@@ -134,104 +104,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The fastest plan by `measure`, which runs a plan for a graph, that `verify` finds nothing wrong with; what a lesser
-    /// fusion leaves over is counted at [`PlanOptions::bandwidth`]. Plans that do not run are passed over, and so are those
-    /// that compute something else, which a warning says.
-    ///
-    /// # Errors
-    /// [`NoKernel`], if not even the product alone could be built, run and verified, and what the two say.
-    pub fn fastest(
-        &self,
-        built: Built,
-        measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
-        verify: impl FnMut(&ConvPlan) -> Result<Verification>,
-    ) -> Result<ConvPlan> {
-        self.choose(built, true, measure, verify)
-    }
-
-    /// As [`Self::fastest`], but the first of them by rank, whatever `measure` says of its time.
-    ///
-    /// # Errors
-    /// As for the fastest.
-    pub fn first_right(
-        &self,
-        built: Built,
-        measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
-        verify: impl FnMut(&ConvPlan) -> Result<Verification>,
-    ) -> Result<ConvPlan> {
-        self.choose(built, false, measure, verify)
-    }
-
-    fn choose(
-        &self,
-        built: Built,
-        by_time: bool,
-        mut measure: impl FnMut(&ExecutionPlan, &Graph) -> Result<Timing>,
-        mut verify: impl FnMut(&ConvPlan) -> Result<Verification>,
-    ) -> Result<ConvPlan> {
-        let Built { problem, kept, candidates, mut refusals } = built;
-        if let Some(plan) = kept {
-            return Ok(plan);
-        }
-        let mut running: Vec<(f32, f32, Candidate)> = Vec::new();
-        for candidate in candidates {
-            let fusion = candidate.form.fusion;
-            let rest = problem.rest_bytes(fusion, self.options.element)? as f32 / self.options.bandwidth * 1e3;
-            let timing = measure(&candidate.plan, &candidate.form.graph)
-                .with_context(|| format!("cannot time {problem} on engine {}", candidate.choice.engine))?;
-            match timing {
-                Timing::Milliseconds(own) => running.push((own, own + rest, candidate)),
-                Timing::Refused(error) => {
-                    tracing::debug!("{problem}: engine {} does not run: {error:#}", candidate.choice.engine);
-                    refusals.push(Refusal { fusion, reason: format!("{error:#}") });
-                }
-            }
-        }
-        if by_time {
-            // Of two that take as long the more fused one stays first.
-            running.sort_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
-        }
-        for (own, _, candidate) in running {
-            let mut plan = ConvPlan::of(problem, candidate, by_time.then_some(own));
-            match self.admit(&mut plan, &mut verify)? {
-                None => {
-                    refusals.retain(|refusal| refusal.fusion != plan.fusion);
-                    return Ok(ConvPlan { refusals, ..plan });
-                }
-                Some(reason) => refusals.push(Refusal { fusion: plan.fusion, reason }),
-            }
-        }
-        Err(self.nothing(&problem, &refusals))
-    }
-
-    /// Keeps a plan on disk and returns nothing, unless `verify` finds that it is wrong: then why, which is also said. A
-    /// plan that was verified before is not again.
-    ///
-    /// # Errors
-    /// What `verify` says.
-    pub fn admit(
-        &self,
-        plan: &mut ConvPlan,
-        verify: impl FnOnce(&ConvPlan) -> Result<Verification>,
-    ) -> Result<Option<String>> {
-        if plan.verified {
-            return Ok(None);
-        }
-        let (problem, engine) = (plan.problem, plan.engine.engine);
-        match verify(plan).with_context(|| format!("cannot verify {problem} on engine {engine}"))? {
-            Verification::Right => plan.verified = true,
-            Verification::Skipped(why) => tracing::debug!("{problem}: engine {engine} is not verified: {why:#}"),
-            Verification::Wrong(how) => {
-                let reason = format!("engine {engine} computes something else: {how}");
-                tracing::warn!("{problem}: cuDNN's {reason}; it is left out");
-                return Ok(Some(reason));
-            }
-        }
-        self.keep(plan)?;
-        Ok(None)
-    }
-
-    fn keep(&self, plan: &ConvPlan) -> Result<()> {
+    pub(super) fn keep(&self, plan: &ConvPlan) -> Result<()> {
         let Some(cache) = &self.cache else { return Ok(()) };
         let ConvPlan { problem, fusion, number, engine, milliseconds, verified, .. } = plan;
         let mut entry = Entry::new(self.key(problem), *fusion, *number, engine.clone(), plan.plan.to_json()?);
@@ -285,12 +158,5 @@ impl Planner<'_> {
         let version = self.target.library().version();
         let element = self.options.element.name();
         format!("{problem}; {element}, {order}; cuDNN {version}; {}", self.target.name())
-    }
-
-    fn nothing(&self, problem: &ConvProblem, refusals: &[Refusal]) -> anyhow::Error {
-        let mut reasons: Vec<&str> = refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
-        reasons.dedup();
-        let version = self.target.library().version();
-        NoKernel(format!("cuDNN {version} has no kernel for {problem}: {}", reasons.join("; "))).into()
     }
 }

@@ -30,13 +30,30 @@ pub(super) struct Image {
 #[repr(transparent)]
 pub(super) struct Status(c_int);
 
+/// What is to blame for a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The file alone: another decoder will tell.
+    File,
+    /// The library or the device, whatever they are given.
+    Device,
+    /// The status does not tell.
+    Either,
+}
+
 impl Status {
     pub const SUCCESS: Self = Self(0);
 
-    /// Whether more than the file is at fault: the library, the device.
-    pub fn is_fatal(self) -> bool {
-        // Not initialised, execution failed, another architecture.
-        matches!(self.0, 1 | 6 | 7)
+    /// What a failure says something about.
+    pub fn fault(self) -> Fault {
+        match self.0 {
+            // A bad JPEG, one that is not supported, a kind that is not implemented, one that ends too early.
+            3 | 4 | 9 | 10 => Fault::File,
+            // Not initialised, another architecture: no file changes that.
+            1 | 7 => Fault::Device,
+            // A damaged file may make the execution fail or confuse nvJPEG, a large one find no memory; so may a device.
+            _ => Fault::Either,
+        }
     }
 
     /// The names of nvjpeg.h.
@@ -155,4 +172,17 @@ impl Functions {
 
 fn dotted([major, minor, patch]: [c_int; 3]) -> String {
     format!("{major}.{minor}.{patch}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_initialisation_and_another_architecture_are_the_devices_fault_for_certain() {
+        let of = |wanted| (1..=11).filter(|&code| Status(code).fault() == wanted).collect::<Vec<_>>();
+        let faults = [Fault::Device, Fault::File, Fault::Either].map(of);
+        assert_eq!(faults, [vec![1, 7], vec![3, 4, 9, 10], vec![2, 5, 6, 8, 11]]);
+        assert_eq!((Status(6).name(), Status(7).name()), ("the execution failed", "another architecture"));
+    }
 }

@@ -105,8 +105,9 @@ impl Squares {
         seat.files = Some(files.clone());
         self.seats.push(seat);
         let made = parts(files).iter().try_for_each(|part| self.make_part(files, part, &mut batch));
-        batch.slot().finish()?;
-        made.map(|()| batch)
+        let finished = batch.slot().finish();
+        // What went wrong first is what is said.
+        made.and(finished).map(|()| batch)
     }
 
     /// Time that the device took so far; waits for what it is at.

@@ -67,6 +67,9 @@ extern Status lost;
 // How often the device's memory has been changed.
 extern "C" __attribute__((visibility("default"))) uint64_t stand_in_changes;
 
+// How many modules have been loaded.
+extern "C" __attribute__((visibility("default"))) int stand_in_modules;
+
 // The device is lost; says why on stderr.
 void lose(Status status, const std::string& why);
 

@@ -9,7 +9,7 @@ use crate::commands::bench::device_step::{DeviceStep, training};
 use crate::config::Mode;
 use crate::models::Request;
 use crate::nn::OpProfile;
-use crate::ops::DeviceOp;
+use crate::ops::{DeviceOp, DeviceProfile};
 
 impl Profiling<'_> {
     /// On CUDA device `number`.
@@ -18,12 +18,27 @@ impl Profiling<'_> {
         let element = crate::commands::element(self.settings.runtime.dtype);
         let request = Request { kwargs: self.settings.kwargs, ..Request::new(variant.num_classes, RGB) };
         let architecture = variant.architecture(&request)?;
-        let runs = self.settings.iters;
-        let profile = match mode {
-            Mode::Train => DeviceStep::new(training(variant, architecture, element)?, shape, number)?.profile(runs)?,
-            _ => DeviceInference::new(variant, architecture, number, element)?.profile(shape, runs)?,
+        let (runs, profile) = match mode {
+            Mode::Train => {
+                let step = DeviceStep::new(training(variant, architecture, element)?, shape, number)?;
+                self.fastest_run(step.profiles()?)?
+            }
+            _ => {
+                let inference = DeviceInference::new(variant, architecture, number, element)?;
+                self.fastest_run(inference.profiles(shape)?)?
+            }
         };
         self.profile(mode, runs, profile.elapsed, together(profile.ops))
+    }
+
+    /// Profiles runs and keeps the fastest; how many there were. An interruption ends it after the run that it is in.
+    fn fastest_run(&self, mut run: impl FnMut() -> Result<DeviceProfile>) -> Result<(usize, DeviceProfile)> {
+        let (mut fastest, mut runs) = (run()?, 1);
+        while runs < self.settings.iters && self.interrupt.received().is_none() {
+            fastest = fastest.fastest(run()?);
+            runs += 1;
+        }
+        Ok((runs, fastest))
     }
 }
 

@@ -144,7 +144,7 @@ impl Choice<'_> {
         let timing = self.run(&plan.plan, &plan.graph);
         match timing.with_context(|| format!("cannot run {problem} on engine {}", plan.engine.engine))? {
             Timing::Milliseconds(_) => {
-                if self.planner.admit(&mut plan, |plan| self.verify(plan, verified))?.is_none() {
+                if self.planner.admit(&mut plan, |plan| self.verify(plan, verified))? {
                     return Ok(plan);
                 }
             }
@@ -153,7 +153,8 @@ impl Choice<'_> {
             }
         }
         let anew = self.planner.build_anew(&[problem]).pop();
-        self.among(anew.with_context(|| format!("no plan was built for {problem}"))?, verified)
+        let anew = anew.with_context(|| format!("no plan was built for {problem}"))?;
+        self.among(anew.after(plan.refusals), verified)
     }
 
     fn run(&self, plan: &ExecutionPlan, graph: &Graph) -> Result<Timing> {

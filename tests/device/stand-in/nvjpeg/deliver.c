@@ -4,6 +4,7 @@
  * STAND_IN_PICTURES   a folder of pictures, each named by its file's FNV-1a hash: width and height as ints, then pixels;
  *                     other files are bad
  * STAND_IN_DECODING   milliseconds that the stream takes for a picture
+ * STAND_IN_FAILING    STATUS:SHARE, what is said of one of SHARE files; with 0 the first of them takes the device with it
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -43,6 +44,18 @@ static int size(const unsigned char *bytes, size_t length, int *width, int *heig
     *width = size[0];
     *height = size[1];
     return SUCCESS;
+}
+
+/* The status with which a file is to fail, or success. */
+static int failure(const unsigned char *bytes, size_t length) {
+    const char *failing = getenv("STAND_IN_FAILING");
+    int status, share;
+    if (!failing) return SUCCESS;
+    if (sscanf(failing, "%d:%d", &status, &share) != 2) abort();
+    if (fnv1a64(bytes, length) % share) return SUCCESS;
+    if (status) return status;
+    ((void (*)(const char *))driver("stand_in_lose"))("a file took it along");
+    return EXECUTION_FAILED;
 }
 
 /* About half of the files. */
@@ -94,6 +107,7 @@ static void drop(void *data) {
 
 int deliver(void *stream, const unsigned char *bytes, size_t length, const Image *image, int *under_way) {
     int width, height, status = stand_in.size(bytes, length, &width, &height);
+    if (!status) status = failure(bytes, length);
     if (status) return status;
     unsigned char *trial = malloc(image->pitch[0] * height);
     status = stand_in.decode(bytes, length, trial, image->pitch[0]);
