@@ -13,8 +13,8 @@ use tresnet::nn::{CudaPlace, DeviceNetwork};
 use tresnet::ops::{Parameters, Shape, load};
 
 use crate::commands::{Finished, on_stand_in_alone};
-use crate::runs::{few_digits, train};
 use crate::compare::ELEMENTS;
+use crate::runs::{few_digits, train};
 use crate::{formula, place};
 
 /// The weights of a formula, others for each of its names.

@@ -25,6 +25,9 @@ struct HostTrainer {
     told: Vec<StateNumbers>,
 }
 
+/// Of its norm a tensor may be away in f32.
+pub const TOLERANCE: f32 = 1e-3;
+
 /// On the host.
 pub fn trainer(setup: &TrainingSetup) -> anyhow::Result<Box<dyn Trainer>> {
     host_trainer(setup, false)
@@ -153,7 +156,7 @@ impl Trainer for HostTrainer {
         Ok(std::mem::take(&mut self.told))
     }
 
-    fn profile(&mut self, _: usize, _: usize) -> anyhow::Result<DeviceProfile> {
+    fn profile(&mut self, _: usize) -> anyhow::Result<DeviceProfile> {
         anyhow::bail!("the host has no device's clock")
     }
 

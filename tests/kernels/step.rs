@@ -79,7 +79,7 @@ impl<'a> Case<'a> {
             splits: None,
             floats: false,
             checkpointing: false,
-            tolerance: 1e-3,
+            tolerance: learner::TOLERANCE,
         }
     }
 

@@ -60,7 +60,7 @@ impl DeviceInference {
     pub fn profiles(&self, image: Shape) -> Result<impl FnMut() -> Result<DeviceProfile> + use<>> {
         let mut run = self.loaded.prepare(&self.schedule(image)?)?;
         run.run(&noise(image.len()))?;
-        Ok(move || run.profile(1))
+        Ok(move || run.profile())
     }
 
     fn schedule(&self, image: Shape) -> Result<Schedule> {

@@ -80,7 +80,7 @@ impl DeviceStep {
     /// An update ready to be profiled as often as wanted: what one takes, op by op.
     pub fn profiles(mut self) -> Result<impl FnMut() -> Result<DeviceProfile>> {
         self.run()?;
-        Ok(move || self.network.profile(self.shape, 1))
+        Ok(move || self.network.profile(self.shape))
     }
 
     /// Puts a whole update on its way. The device is some updates behind, which long runs even out.

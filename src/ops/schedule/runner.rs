@@ -88,11 +88,11 @@ pub trait Run: Send {
     /// What the device says.
     fn collect(&mut self) -> Result<Vec<Verdict>>;
 
-    /// What a batch takes, op by op, on whatever pixels the device holds: the fastest of some `runs`.
+    /// What a batch takes, op by op, on whatever pixels the device holds.
     ///
     /// # Errors
     /// What the device says.
-    fn profile(&mut self, runs: usize) -> Result<DeviceProfile>;
+    fn profile(&mut self) -> Result<DeviceProfile>;
 
     /// Time that the device computed for what was collected, from where the pixels were there to the verdicts.
     fn computed(&self) -> Duration;

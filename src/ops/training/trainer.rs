@@ -104,12 +104,12 @@ pub trait Trainer: Send {
     /// What updates came to that nobody has been told of, in their order: those that are known by now, or all.
     fn outcomes(&mut self, all: bool) -> Result<Vec<StateNumbers>>;
 
-    /// What an update of one batch of the schedule of that number takes, op by op, on whatever pixels the device holds:
-    /// the fastest of some `runs`. What has been learnt stays as it is.
+    /// What an update of one batch of the schedule of that number takes, op by op, on whatever pixels the device holds.
+    /// What has been learnt stays as it is.
     ///
     /// # Errors
     /// What the device says.
-    fn profile(&mut self, number: usize, runs: usize) -> Result<DeviceProfile>;
+    fn profile(&mut self, number: usize) -> Result<DeviceProfile>;
 
     fn read(&self) -> Result<DeviceState>;
 

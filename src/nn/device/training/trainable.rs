@@ -211,9 +211,9 @@ impl DeviceTrainable {
     }
 
     /// What an update of one batch of `image` takes, op by op: see [`Trainer::profile`].
-    pub fn profile(&mut self, image: Shape, runs: usize) -> Result<DeviceProfile> {
+    pub fn profile(&mut self, image: Shape) -> Result<DeviceProfile> {
         let number = self.number(image)?;
-        self.trainer.profile(number, runs)
+        self.trainer.profile(number)
     }
 
     /// What updates came to that nobody has been told of: see [`Trainer::outcomes`].

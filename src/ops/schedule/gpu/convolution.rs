@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Error, Result, ensure};
 use cudarc::driver::{DriverError, sys::CUresult};
 
+use crate::ops::Fusion;
 use crate::ops::cuda::{self, Arena, Device, Element, Region};
 use crate::ops::cudnn::{
     Bound, ExecutionPlan, Graph, Library, PlanCache, PlanOptions, Planner, Role, StatusError, Target, Timing,
@@ -29,8 +30,8 @@ pub struct BoundConvolution {
     regions: Vec<Region>,
     /// Bytes of its tensors.
     bytes: usize,
-    /// cuDNN's number of the engine, where it has been chosen.
-    engine: Option<i64>,
+    /// Where it has been chosen cuDNN's number of the engine, and how much of its problem it does.
+    chosen: Option<(i64, Fusion)>,
 }
 
 /// Where a convolution's tensors are.
@@ -118,7 +119,7 @@ impl Convolutions {
             bound: plan.bind(&addresses, self.workspace.address())?,
             regions,
             bytes: all_bytes,
-            engine: None,
+            chosen: None,
         })
     }
 
@@ -166,14 +167,19 @@ fn is_the_plans(error: &Error) -> bool {
 }
 
 impl BoundConvolution {
-    /// Says which engine it is.
-    pub(super) fn on_engine(self, engine: i64) -> Self {
-        Self { engine: Some(engine), ..self }
+    /// Says which engine it is, and how much of its problem it does.
+    pub(super) fn on_engine(self, engine: i64, fusion: Fusion) -> Self {
+        Self { chosen: Some((engine, fusion)), ..self }
     }
 
     /// The engine as profiles name it.
     pub(super) fn engine(&self) -> String {
-        self.engine.map_or_else(|| "cuDNN".to_owned(), |engine| format!("cuDNN's engine {engine}"))
+        self.chosen.map_or_else(|| "cuDNN".to_owned(), |(engine, _)| format!("cuDNN's engine {engine}"))
+    }
+
+    /// How much of its problem it does: the product at least.
+    pub(super) fn fusion(&self) -> Fusion {
+        self.chosen.map_or(Fusion::Bare, |(_, fusion)| fusion)
     }
 
     /// Bytes of the tensors that it reads and writes.

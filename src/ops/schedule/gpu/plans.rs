@@ -76,7 +76,7 @@ impl<'a> Plans<'a> {
         let Some(plan) = plan else { return Ok(None) };
         let bound = self.convolutions.bind(&plan.plan, &plan.graph, tensors);
         let bound = bound.with_context(|| format!("cannot bind {problem}"))?;
-        Ok(Some((plan.fusion, bound.on_engine(plan.engine.engine))))
+        Ok(Some((plan.fusion, bound.on_engine(plan.engine.engine, plan.fusion))))
     }
 
     /// Says what was planned and how long it took, where anybody had to wait for it.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::recording::{Action, Recording};
 use crate::ops::cuda::{Device, padded};
-use crate::ops::{ConvPass, ConvProblem, DeviceOp, DeviceProfile, Shape};
+use crate::ops::{ConvPass, ConvProblem, DeviceOp, DeviceProfile, Fusion, Shape};
 
 /// What the host takes at most to put an action and an event into a stream. As long the device has to be busy with
 /// something else, or it would wait for the host, and the waiting would be counted.
@@ -15,27 +15,17 @@ const SUBMISSION: Duration = Duration::from_micros(30);
 const MOST_AHEAD: usize = 256;
 
 impl Recording {
-    /// The fastest of some runs as a whole, and of as many part by part.
+    /// A run as a whole, and one part by part.
     ///
     /// # Errors
     /// Names the op that fails and its shape.
-    pub fn profile(&mut self, device: &Device, runs: usize) -> Result<DeviceProfile> {
+    pub fn profile(&mut self, device: &Device) -> Result<DeviceProfile> {
         self.launch()?;
-        let mut elapsed = Duration::MAX;
-        for _ in 0..runs.max(1) {
-            let started = device.moment()?;
-            self.launch()?;
-            elapsed = elapsed.min(started.until(&device.moment()?)?);
-        }
-        let mut fastest: Option<Vec<Duration>> = None;
-        for _ in 0..runs.max(1) {
-            let times = self.times(device, elapsed)?;
-            if fastest.as_ref().is_none_or(|known| times.iter().sum::<Duration>() < known.iter().sum()) {
-                fastest = Some(times);
-            }
-        }
-        let ops = self.actions.iter().zip(fastest.unwrap_or_default());
-        let ops = ops.map(|(action, time)| op(action, time)).collect::<Result<_>>()?;
+        let started = device.moment()?;
+        self.launch()?;
+        let elapsed = started.until(&device.moment()?)?;
+        let times = self.times(device, elapsed)?;
+        let ops = self.actions.iter().zip(times).map(|(action, time)| op(action, time)).collect::<Result<_>>()?;
         Ok(DeviceProfile { elapsed, ops })
     }
 
@@ -72,7 +62,7 @@ fn op(action: &Action, time: Duration) -> Result<DeviceOp> {
         },
         Action::Convolution(problem, plan) => DeviceOp {
             name: plan.engine(),
-            kind: kind(problem),
+            kind: kind(problem, plan.fusion()),
             shape: shape(problem)?,
             time,
             flops: 2 * problem.macs()?,
@@ -81,15 +71,15 @@ fn op(action: &Action, time: Duration) -> Result<DeviceOp> {
     })
 }
 
-/// `conv 3x3/2: weight gradient`; what is fused to it aside.
-fn kind(problem: &ConvProblem) -> String {
+/// `conv 3x3/2: weight gradient`; maps that are added and activations aside.
+fn kind(problem: &ConvProblem, fusion: Fusion) -> String {
     let ConvProblem { spec, pass, .. } = problem;
-    let pass = match pass {
-        ConvPass::Forward { .. } => "forward",
-        ConvPass::Statistics => "forward with statistics",
-        ConvPass::InputGradient { .. } => "input gradient",
-        ConvPass::NormGradient { .. } => "input gradient with norm's",
-        ConvPass::WeightGradient => "weight gradient",
+    let pass = match (pass, fusion) {
+        (ConvPass::Statistics, Fusion::Whole) => "forward with statistics",
+        (ConvPass::Forward { .. } | ConvPass::Statistics, _) => "forward",
+        (ConvPass::NormGradient { .. }, Fusion::Whole) => "input gradient with the norm's",
+        (ConvPass::InputGradient { .. } | ConvPass::NormGradient { .. }, _) => "input gradient",
+        (ConvPass::WeightGradient, _) => "weight gradient",
     };
     let groups = if spec.groups > 1 { format!(" in {} groups", spec.groups) } else { String::new() };
     format!("conv {0}x{0}/{1}{groups}: {pass}", spec.kernel, spec.stride)

@@ -180,8 +180,8 @@ impl Run for Session {
         Ok(verdicts.concat())
     }
 
-    fn profile(&mut self, runs: usize) -> Result<DeviceProfile> {
-        self.graph.profile(&self.device, runs)
+    fn profile(&mut self) -> Result<DeviceProfile> {
+        self.graph.profile(&self.device)
     }
 
     fn computed(&self) -> Duration {

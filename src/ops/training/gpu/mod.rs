@@ -219,12 +219,12 @@ impl Trainer for GpuTrainer {
         self.outcomes.take(all)
     }
 
-    fn profile(&mut self, number: usize, runs: usize) -> Result<DeviceProfile> {
+    fn profile(&mut self, number: usize) -> Result<DeviceProfile> {
         let state = self.read()?;
         let Self { device, begin, end, programs, .. } = self;
         let program = programs.get_mut(number).with_context(|| format!("no schedule has number {number}"))?;
-        let begun = begin.profile(device, runs)?;
-        let profile = begun.then(program.graph.profile(device, runs)?).then(end.profile(device, runs)?);
+        let begun = begin.profile(device)?;
+        let profile = begun.then(program.graph.profile(device)?).then(end.profile(device)?);
         self.write(&state)?;
         Ok(profile)
     }

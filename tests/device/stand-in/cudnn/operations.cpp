@@ -40,6 +40,19 @@ struct Geometry {
     }
 };
 
+// As tensor cores read f32: the first 10 bits behind the leading one, rounded to nearest, ties away from zero (TF32).
+Values multiplied(const Tensor& tensor, const Values& values) {
+    Values result = values;
+    if (tensor.type != Type::F32) return result;
+    for (float& value : result) {
+        uint32_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        if (std::isfinite(value)) bits = (bits + 0x1000) & ~0x1fffu;
+        std::memcpy(&value, &bits, sizeof bits);
+    }
+    return result;
+}
+
 void forward(const Geometry& sizes, const Values& x, const Values& w, Values& y) {
     std::vector<float> patch(sizes.taps());
     int64_t share = sizes.outputs / sizes.groups();
@@ -112,20 +125,21 @@ void compute(const Operation& operation, const std::vector<Tensor>& tensors, std
     switch (operation.kind) {
         // x, w -> y
         case Operation::FORWARD:
-            return forward({tensor(0), tensor(1), tensor(2), operation.convolution}, value(0), value(1), value(2));
+            return forward({tensor(0), tensor(1), tensor(2), operation.convolution}, multiplied(tensor(0), value(0)),
+                           multiplied(tensor(1), value(1)), value(2));
         // dy, w -> dx
         case Operation::INPUT_GRADIENT: {
             Geometry sizes{tensor(2), tensor(1), tensor(0), operation.convolution};
-            const Values& w = value(1);
-            return backward(sizes, value(2).data(), value(0), [&](float gradient, float* dx, int64_t filter) {
+            const Values w = multiplied(tensor(1), value(1)), dy = multiplied(tensor(0), value(0));
+            return backward(sizes, value(2).data(), dy, [&](float gradient, float* dx, int64_t filter) {
                 for (int64_t c = 0; c < sizes.inputs; c++) dx[c] += gradient * w[filter + c];
             });
         }
         // x, dy -> dw
         case Operation::WEIGHT_GRADIENT: {
             Geometry sizes{tensor(0), tensor(2), tensor(1), operation.convolution};
-            Values& dw = value(2);
-            return backward(sizes, value(0).data(), value(1), [&](float gradient, float* x, int64_t filter) {
+            Values x = multiplied(tensor(0), value(0)), &dw = value(2);
+            return backward(sizes, x.data(), multiplied(tensor(1), value(1)), [&](float gradient, float* x, int64_t filter) {
                 for (int64_t c = 0; c < sizes.inputs; c++) dw[filter + c] += gradient * x[c];
             });
         }
