@@ -1,5 +1,5 @@
 // The fully connected layer and its gradients, all in f32. linear.rs defines it. Grids: rows by columns of the result,
-// in tiles of 64.
+// in tiles of 64, where nothing else is said.
 
 // out [batch, outputs] = activation(input [batch, inputs] * weight [outputs, inputs] + bias)
 PLAIN_KERNEL(linear, const float* input, const float* weight, const float* bias, float slope, float* out, int batch,
@@ -15,6 +15,21 @@ PLAIN_KERNEL(linear, const float* input, const float* weight, const float* bias,
             out[static_cast<long long>(row) * outputs + column] = activate(sums.at[i][j] + bias[column], slope);
         }
     }
+}
+
+// The same for a few images, whose tiles would be too few to wait for memory at once: a warp makes a sum. Grid: blocks of
+// 8 outputs by images.
+PLAIN_KERNEL(linear_few, const float* input, const float* weight, const float* bias, float slope, float* out, int batch,
+             int inputs, int outputs) {
+    int output = blockIdx.x * (BLOCK / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    long long image = blockIdx.y;
+    if (output >= outputs || image >= batch) return;
+    const float *row = input + image * inputs, *column = weight + static_cast<long long>(output) * inputs;
+    float sum = 0.0f;
+#pragma unroll 16
+    for (int at = lane; at < inputs; at += WARP) sum += row[at] * column[at];
+    sum = warp_sum(sum);
+    if (lane == 0) out[image * outputs + output] = activate(sum + bias[output], slope);
 }
 
 // out [batch, inputs] = gradient [batch, outputs] * weight

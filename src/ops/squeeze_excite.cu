@@ -5,6 +5,36 @@
 constexpr int MOST_CHANNELS = 4096;
 constexpr int MOST_HIDDEN = 1024;
 
+constexpr int WARPS = BLOCK / WARP;
+// Rows of a matrix that a warp multiplies at a time, so that it waits for memory once for all of them.
+constexpr int ROWS = 8;
+
+// The products of rows `first`, `first + WARPS` and so on below `end` of a matrix [end][length] with a vector: that of
+// the first in lane 0, that of the next in lane 1. Lanes from ROWS on, and those of rows from `end` on, get some other.
+DEVICE float row_products(const float* matrix, const float* vector, int first, int end, int length) {
+    int lane = threadIdx.x % WARP;
+    const float* rows[ROWS];
+    float sums[ROWS];
+#pragma unroll
+    for (int row = 0; row < ROWS; row++) {
+        int at = first + row * WARPS;
+        rows[row] = matrix + static_cast<long long>(at < end ? at : end - 1) * length;
+        sums[row] = 0.0f;
+    }
+#pragma unroll 4
+    for (int at = lane; at < length; at += WARP) {
+#pragma unroll
+        for (int row = 0; row < ROWS; row++) sums[row] += rows[row][at] * vector[at];
+    }
+    float own = 0.0f;
+#pragma unroll
+    for (int row = 0; row < ROWS; row++) {
+        float sum = warp_sum(sums[row]);
+        if (lane == row) own = sum;
+    }
+    return own;
+}
+
 // gates = sigmoid(expand(between(reduce(mean)))), an image a block. `parts` holds the means in `splits` parts. The mean
 // and the hidden values are written for the gradient, and where `reduced` is given, what `between` was given.
 PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const float* reduce_bias,
@@ -20,26 +50,23 @@ PLAIN_KERNEL(squeeze_excite_gate, const float* parts, const float* reduce, const
         mean[image * channels + channel] = sum;
     }
     __syncthreads();
-    int lane = threadIdx.x % WARP;
-    for (int at = threadIdx.x / WARP; at < hidden_size; at += BLOCK / WARP) {
-        const float* row = reduce + static_cast<long long>(at) * channels;
-        float sum = 0.0f;
-        for (int channel = lane; channel < channels; channel += WARP) sum += row[channel] * shared_mean[channel];
-        float given = warp_sum(sum) + reduce_bias[at];
-        sum = activate(given, between);
-        if (lane == 0) {
-            if (reduced) reduced[image * hidden_size + at] = given;
-            shared_hidden[at] = sum;
-            hidden[image * hidden_size + at] = sum;
-        }
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (int first = warp; first < hidden_size; first += ROWS * WARPS) {
+        float given = row_products(reduce, shared_mean, first, hidden_size, channels);
+        int at = first + lane * WARPS;
+        if (lane >= ROWS || at >= hidden_size) continue;
+        given += reduce_bias[at];
+        float value = activate(given, between);
+        if (reduced) reduced[image * hidden_size + at] = given;
+        shared_hidden[at] = value;
+        hidden[image * hidden_size + at] = value;
     }
     __syncthreads();
-    for (int channel = threadIdx.x / WARP; channel < channels; channel += BLOCK / WARP) {
-        const float* row = expand + static_cast<long long>(channel) * hidden_size;
-        float sum = 0.0f;
-        for (int at = lane; at < hidden_size; at += WARP) sum += row[at] * shared_hidden[at];
-        sum = warp_sum(sum) + expand_bias[channel];
-        if (lane == 0) gates[image * channels + channel] = 1.0f / (1.0f + expf(-sum));
+    for (int first = warp; first < channels; first += ROWS * WARPS) {
+        float sum = row_products(expand, shared_hidden, first, channels, hidden_size);
+        int channel = first + lane * WARPS;
+        if (lane >= ROWS || channel >= channels) continue;
+        gates[image * channels + channel] = 1.0f / (1.0f + expf(-sum - expand_bias[channel]));
     }
 }
 
@@ -92,7 +119,7 @@ PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gate
              int hidden_size) {
     __shared__ float shared_gates[MOST_CHANNELS];
     __shared__ float shared_hidden[MOST_HIDDEN];
-    __shared__ float sums[BLOCK / WARP][WARP];
+    __shared__ float sums[WARPS][WARP];
     long long image = blockIdx.x;
     for (int channel = threadIdx.x; channel < channels; channel += BLOCK) {
         float sum = 0.0f, gate = gates[image * channels + channel];
@@ -107,14 +134,14 @@ PLAIN_KERNEL(squeeze_excite_gate_gradient, const float* parts, const float* gate
         int at = first + lane;
         float sum = 0.0f;
         if (at < hidden_size) {
-            for (int channel = warp; channel < channels; channel += BLOCK / WARP) {
+            for (int channel = warp; channel < channels; channel += WARPS) {
                 sum += expand[static_cast<long long>(channel) * hidden_size + at] * shared_gates[channel];
             }
         }
         sums[warp][lane] = sum;
         __syncthreads();
         if (warp == 0 && at < hidden_size) {
-            for (int other = 1; other < BLOCK / WARP; other++) sum += sums[other][lane];
+            for (int other = 1; other < WARPS; other++) sum += sums[other][lane];
             if (between == SILU) {
                 sum *= silu_slope(reduced[image * hidden_size + at]);
             } else if (!(hidden[image * hidden_size + at] > 0.0f)) {

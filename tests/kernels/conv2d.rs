@@ -121,7 +121,7 @@ pub fn filters_are_padded_where_they_are_laid_out() {
 }
 
 pub fn linear_layers_are_the_cpus_both_ways() {
-    for (batch, inputs, outputs) in [(1, 1, 1), (3, 76, 100), (70, 83, 5), (2, 100, 130)] {
+    for (batch, inputs, outputs) in [(1, 1, 1), (3, 76, 100), (70, 83, 5), (2, 100, 130), (16, 40, 9), (17, 9, 12)] {
         let shape = cuda::linear::LinearShape { batch, inputs, outputs };
         let lens = [("x", batch * inputs), ("w", outputs * inputs), ("b", outputs), ("g", batch * outputs)];
         let [x, w, b, g] = lens.map(|(name, len)| values(name, len, Element::F32));

@@ -48,6 +48,7 @@ pub fn squeeze_and_excitation_is_the_cpus_both_ways() {
     for (channels, hidden, height, width, activations) in [
         (3, 2, 1, 1, [Activation::Relu, Activation::Silu]),
         (76, 64, 7, 13, [Activation::Relu; 2]),
+        (24, 70, 3, 5, [Activation::Relu; 2]),
         (83, 33, 13, 7, [Activation::Identity, Activation::Silu]),
         (100, 1, 20, 13, [Activation::LeakyRelu(0.01), Activation::LeakyRelu(0.1)]),
     ] {

@@ -3,8 +3,13 @@
 use anyhow::Result;
 
 use super::conv2d::tiles;
-use super::launch::{Builder, Launch, Region};
+use super::launch::{BLOCK, Builder, Launch, Region};
 use crate::ops::Activation;
+
+/// Images whose sums are made by a warp each. Beyond them tiles read each weight less often.
+const FEW: usize = 16;
+/// Such sums of a block.
+const SUMS: usize = BLOCK / 32;
 
 /// Sizes of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +38,19 @@ pub fn linear(
     out: &Region,
 ) -> Result<Launch> {
     let LinearShape { batch, inputs, outputs } = shape;
+    let (name, grid) = match batch <= FEW {
+        true => ("linear_few", [outputs.div_ceil(SUMS), batch, 1]),
+        false => ("linear", tiles(batch, outputs)),
+    };
     shape
-        .builder("linear")
+        .builder(name)
         .words(input, batch * inputs)
         .words(weight, outputs * inputs)
         .words(bias, outputs)
         .activation(activation)
         .words(out, batch * outputs)
         .ints(shape.sizes())
-        .grid(tiles(batch, outputs))
+        .grid(grid)
 }
 
 /// The input's gradient of [`crate::ops::linear_gradient`].
