@@ -149,6 +149,7 @@ PLAIN_KERNEL(batch_norm_gradient_finish, const float* sums, const float* centre,
     __shared__ double shared[2][BLOCK / WARP][WARP];
     double own[2] = {0.0, 0.0};
     if (channel < channels) {
+#pragma unroll 8
         for (int at = row; at < chunks; at += BLOCK / WARP) {
             const float* from = sums + static_cast<long long>(at) * 2 * channels + channel;
             own[0] += from[0];

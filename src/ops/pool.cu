@@ -42,6 +42,7 @@ KERNEL(global_average_pool, const T* input, float* out, int batch, int area, int
     Eight sum = Eight::filled(0.0f);
     if (channel < channels) {
         const T* from = input + image * area * channels + channel;
+#pragma unroll 4
         for (int at = blockIdx.z * COLUMN_ROWS + column_row(); at < area; at += splits * COLUMN_ROWS) {
             sum.add(Eight::load(from + static_cast<long long>(at) * channels));
         }

@@ -7,8 +7,9 @@ use crate::ops::Shape;
 pub const COLUMN_CHANNELS: usize = 64;
 /// Pixels that a block takes at a time.
 const ROWS: usize = 32;
-/// Blocks that fill the largest GPUs a few times over.
-const BLOCKS: usize = 1024;
+/// Four blocks on each of the 132 multiprocessors of an H100 or H200: one round of kernels that have room for four there,
+/// two of those that have room for two. More of them would only be more sums to join.
+const BLOCKS: usize = 528;
 /// Rounds below which another block costs more than it brings.
 const LEAST_ROUNDS: usize = 4;
 
