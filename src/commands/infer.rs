@@ -111,7 +111,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
 }
 
 fn left_out(image: &Skipped) -> String {
-    format!("warning: left out {}: {}", image.path, image.reason)
+    format!("warning: left out {image}")
 }
 
 fn model(settings: &InferSettings) -> Result<Model> {

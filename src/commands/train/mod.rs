@@ -172,7 +172,7 @@ impl Run {
                 return Ok(self.interrupt.received());
             };
             for skipped in &validation.skipped {
-                report::remark(&format!("warning: left out {}: {}", skipped.path, skipped.reason));
+                report::remark(&format!("warning: left out {skipped}"));
             }
             self.unreadable += validation.skipped.len();
             let unfinished = &self.position.unfinished;
