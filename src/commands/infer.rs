@@ -11,7 +11,7 @@ use super::{Status, element};
 use crate::atomic_file::AtomicFile;
 use crate::augment::evaluation::Evaluation as Transform;
 use crate::checkpoint::Checkpoint;
-use crate::cli::InferArgs;
+use crate::cli::{InferArgs, UsageError};
 use crate::config::{InferSettings, ResultSettings};
 use crate::create::{ModelOptions, from_weights};
 use crate::data::Skipped;
@@ -25,6 +25,7 @@ use crate::report::{self, EvaluationReport, Predictions, Progress, SkippedImage,
 
 pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     let settings = InferSettings::resolve(args)?;
+    let transform = Transform::new(&settings.preprocessing).map_err(|error| UsageError(error.to_string()))?;
     let interrupt = Interrupt::listen()?;
     if !quiet {
         report::remark(&settings.runtime.to_string());
@@ -38,7 +39,6 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     check_labels(&source, &model, &settings)?;
     let kept = outputs.begin(&model)?;
 
-    let transform = Transform::new(&settings.preprocessing)?;
     let options = loader::Options {
         limit: Some(settings.limit.min(source.len())),
         ..loader::Options::new(settings.batch_size.min(source.len()), settings.workers)
