@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{
-    as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant,
-    workers,
+    as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, place, runtime, split, usage,
+    variant, workers,
 };
 use crate::cli::{DecodeFlag, InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::data::{Location, Split};
@@ -142,13 +142,6 @@ impl ResultSettings {
         }
         Ok(())
     }
-}
-
-/// Where a path leads, whichever way it is written; its file need not be there.
-fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let named = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(named).unwrap_or_else(|| path.to_owned())
 }
 
 /// The model's preprocessing under a preset, as the flags alter it.
