@@ -3,15 +3,17 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// A file under construction. Dropping it without [`AtomicFile::commit`] leaves nothing behind.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
     target: PathBuf,
-    /// `None` where the target is written directly, being a device or a pipe, which must not be replaced by a file.
+    /// `None` where the target is written directly, being a device, a pipe or the standard output, which must not be
+    /// replaced by a file.
     temporary: Option<PathBuf>,
 }
 
@@ -26,17 +28,17 @@ impl AtomicFile {
             bail!("cannot write {shown}: it is a folder; name a file");
         }
         // A link keeps pointing where it does: the file behind it is the one to replace.
-        let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        let target = target.canonicalize().unwrap_or_else(|_| behind_links(target));
+        if let Some(file) = standard_output(&target) {
+            return Ok(Self { writer: BufWriter::new(file), target, temporary: None });
+        }
         if target.exists() && !target.is_file() {
             let file = File::options().write(true).open(&target);
             let file = file.with_context(|| format!("cannot write {shown}"))?;
             return Ok(Self { writer: BufWriter::new(file), target, temporary: None });
         }
-        let Some(name) = target.file_name() else { bail!("cannot write {shown}: it names no file") };
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = target.with_file_name(temporary_name);
+        ensure!(target.file_name().is_some(), "cannot write {shown}: it names no file");
+        let temporary = target.with_file_name(temporary_name());
         let file = File::create(&temporary).map_err(|error| {
             anyhow!("cannot write {shown}: {error}; name a file in a folder that is there and may be written")
         })?;
@@ -60,6 +62,41 @@ impl AtomicFile {
         }
         Ok(())
     }
+}
+
+/// A name of which this process makes no second one. The target's own may be as long as names can be.
+fn temporary_name() -> String {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    format!(".tresnet-{}-{}.tmp", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Where a chain of links leads that ends in nothing yet.
+fn behind_links(path: &Path) -> PathBuf {
+    // Linux follows as many.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
+/// The standard output, where it goes into the file `target` (`--results-file /dev/stdout > out`): what else is printed
+/// there would be lost with a file that is replaced.
+#[cfg(unix)]
+fn standard_output(target: &Path) -> Option<File> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    let there = fs::metadata(target).ok().filter(fs::Metadata::is_file)?;
+    let file = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
+    let own = file.metadata().ok()?;
+    (own.dev() == there.dev() && own.ino() == there.ino()).then_some(file)
+}
+
+#[cfg(not(unix))]
+fn standard_output(_: &Path) -> Option<File> {
+    None
 }
 
 impl Write for AtomicFile {
@@ -143,5 +180,23 @@ mod tests {
         file.commit().unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_what_is_not_there_yet_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        AtomicFile::create(&link).unwrap().commit().unwrap();
+        assert!(link.is_symlink() && real.is_file());
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("n".repeat(255));
+        AtomicFile::create(&target).unwrap().commit().unwrap();
+        assert!(target.is_file());
     }
 }

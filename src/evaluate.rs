@@ -45,20 +45,18 @@ pub struct Evaluation {
     pub computing: Duration,
     /// Time spent waiting for images that a device was still at.
     pub waited: Duration,
-    /// What the network, or the device that it runs on, failed with: the run ended there, and the counts are of what came
-    /// before.
+    /// What the network, the device that it runs on, or the observer failed with: the run ended there, and the counts are
+    /// of what came before.
     pub failure: Option<anyhow::Error>,
 }
 
-/// Has every batch judged, until the batches, the judge or the observer's patience end.
-///
-/// # Errors
-/// What the observer says.
+/// Has every batch judged, until the batches, the judge or the observer's patience end. What fails is in
+/// [`Evaluation::failure`], so that nothing that was counted before is lost.
 pub fn evaluate(
     judge: &mut dyn Judge,
     batches: impl Iterator<Item = Batch>,
     mut observe: impl FnMut(&Outcome<'_>) -> Result<ControlFlow<()>>,
-) -> Result<Evaluation> {
+) -> Evaluation {
     let mut run = Evaluation::default();
     let started = Instant::now();
     let mut under_way = VecDeque::new();
@@ -77,14 +75,19 @@ pub fn evaluate(
             continue;
         }
         let Some(batch) = under_way.pop_front() else { break };
-        if run.settle(judge, &batch, &mut observe)?.is_break() {
-            break;
+        match run.settle(judge, &batch, &mut observe) {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => break,
+            Err(error) => {
+                run.failure = Some(error);
+                break;
+            }
         }
     }
     // A device computes beside the loading; its caller's time also knows what is done for it here.
     run.computing = run.computing.max(judge.computed().unwrap_or_default());
     run.elapsed = started.elapsed();
-    Ok(run)
+    run
 }
 
 impl Evaluation {
@@ -121,13 +124,8 @@ impl Evaluation {
         batch: &Batch,
         observe: &mut impl FnMut(&Outcome<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
-        let verdicts = match self.wait(batch).and_then(|()| self.collect(judge, batch)) {
-            Ok(verdicts) => verdicts,
-            Err(error) => {
-                self.failure = Some(error);
-                return Ok(ControlFlow::Break(()));
-            }
-        };
+        self.wait(batch)?;
+        let verdicts = self.collect(judge, batch)?;
         verdicts.iter().for_each(|verdict| self.counts.add(verdict));
         self.skipped.extend_from_slice(&batch.skipped);
         self.done += batch.size + batch.skipped.len();
@@ -198,7 +196,6 @@ mod tests {
             seen.extend(outcome.indices.iter().zip(outcome.labels).map(|(&index, &label)| (index, label)));
             Ok(ControlFlow::Continue(()))
         });
-        let run = run.unwrap();
         // Left is black in all: class 0 is always answered.
         assert_eq!((run.counts.images, run.counts.correct1, run.done), (4, 2, 5));
         assert_eq!(seen, [(0, 0), (1, 0), (3, 1), (4, 1)]);
@@ -219,7 +216,7 @@ mod tests {
             );
             Ok(ControlFlow::Continue(()))
         });
-        run.unwrap();
+        assert!(run.failure.is_none());
         assert_eq!(logits, [5.0, 5.0, 100.0, 100.0]);
     }
 
@@ -227,9 +224,18 @@ mod tests {
     fn the_observer_may_end_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let stop = |_: &Outcome<'_>| Ok(ControlFlow::Break(()));
-        let run = evaluate(&mut judge(false), batches(folder.path()), stop).unwrap();
+        let run = evaluate(&mut judge(false), batches(folder.path()), stop);
         assert_eq!((run.done, run.counts.images), (3, 2));
     }
+
+    #[test]
+    fn an_observer_that_fails_leaves_what_was_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = evaluate(&mut judge(false), batches(folder.path()), |_| bail!("the disk is full"));
+        assert_eq!((run.done, run.counts.images), (3, 2));
+        assert_eq!(run.failure.unwrap().to_string(), "the disk is full");
+    }
+
     /// Keeps batches until they are collected, as a GPU does; fails at one of them.
     struct Late {
         labels: VecDeque<Vec<usize>>,
@@ -261,7 +267,7 @@ mod tests {
     fn late(fails_at: usize) -> Evaluation {
         let folder = tempfile::tempdir().unwrap();
         let mut judge = Late { labels: VecDeque::new(), fails_at, collected: 0 };
-        evaluate(&mut judge, batches(folder.path()), |_| Ok(ControlFlow::Continue(()))).unwrap()
+        evaluate(&mut judge, batches(folder.path()), |_| Ok(ControlFlow::Continue(())))
     }
 
     #[test]

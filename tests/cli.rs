@@ -4,6 +4,8 @@
 mod accuracy;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/full_disk.rs"]
+mod full_disk;
 #[path = "cli/interruption.rs"]
 mod interruption;
 #[path = "cli/predictions.rs"]

@@ -108,6 +108,14 @@ fn a_second_run_does_not_overwrite_the_first() {
     tresnet(&line).ended_with(0);
     let refused = tresnet(&line).ended_with(1);
     assert!(refused.stderr.contains("--resume auto"), "{}", refused.stderr);
+    // Nor where only its results are left.
+    let folder = output.path().join("one");
+    fs::remove_file(folder.join("last.resume.safetensors")).unwrap();
+    let _ = fs::remove_file(folder.join("previous.resume.safetensors"));
+    let summary = fs::read(folder.join("summary.csv")).unwrap();
+    let refused = tresnet(&line).ended_with(1);
+    assert!(refused.stderr.contains("results of an earlier run"), "{}", refused.stderr);
+    assert!(fs::read(folder.join("summary.csv")).unwrap() == summary);
 }
 
 #[test]

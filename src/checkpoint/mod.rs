@@ -166,6 +166,10 @@ impl Checkpoint {
     /// Where the file holds no such weights, or several that cannot be told apart.
     pub fn weights(&self, use_ema: bool) -> Result<Weights> {
         let dict = self.state_dict(use_ema)?;
+        // Others may have changed the file on purpose and kept its notes, so this refuses nothing.
+        if let (Format::Safetensors, Err(error)) = (self.format, checksum::verify(&self.reader.source)) {
+            tracing::warn!("{}: {error:#}; what comes of it is not to be relied on", self.name);
+        }
         let weights = Weights::new(&self.name, dict, &self.metadata, &self.reader);
         weights.with_context(|| format!("cannot use the checkpoint {}", self.name))
     }

@@ -11,7 +11,7 @@ use super::{Status, element};
 use crate::atomic_file::AtomicFile;
 use crate::augment::evaluation::Evaluation as Transform;
 use crate::checkpoint::Checkpoint;
-use crate::cli::InferArgs;
+use crate::cli::{InferArgs, UsageError};
 use crate::config::{InferSettings, ResultSettings};
 use crate::create::{ModelOptions, from_weights};
 use crate::data::Skipped;
@@ -25,6 +25,7 @@ use crate::report::{self, EvaluationReport, Predictions, Progress, SkippedImage,
 
 pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     let settings = InferSettings::resolve(args)?;
+    let transform = Transform::new(&settings.preprocessing).map_err(|error| UsageError(error.to_string()))?;
     let interrupt = Interrupt::listen()?;
     if !quiet {
         report::remark(&settings.runtime.to_string());
@@ -38,7 +39,6 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     check_labels(&source, &model, &settings)?;
     let kept = outputs.begin(&model)?;
 
-    let transform = Transform::new(&settings.preprocessing)?;
     let options = loader::Options {
         limit: Some(settings.limit.min(source.len())),
         ..loader::Options::new(settings.batch_size.min(source.len()), settings.workers)
@@ -75,7 +75,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
         }
         progress.advance(outcome.done, outcome.counts);
         Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })?;
+    });
     progress.finish();
 
     let failure = run.failure.take();
@@ -86,14 +86,17 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
     }
     // A signal that came with the last batch stopped nothing.
     let stopped = interrupt.received().filter(|_| run.done < loader.images());
+    let run_ended_early = run.done < loader.images() && (stopped.is_some() || failure.is_some());
     let result = Finished { settings: &settings, model: &model, source: &source, run, loading: loader.statistics() };
-    let report = result.report(loader.images(), stopped.is_some() || failure.is_some());
-    outputs.finish(&report)?;
+    let report = result.report(loader.images(), run_ended_early);
+    let written = outputs.finish(&report);
+    // Before anything that a full disk may have said: what was computed is not lost with a file.
     report::print(&if settings.results.json { report.json()? } else { report.summary() })?;
     if let Some(failure) = failure {
         let counted = format!("after {} of {} images, whose counts stand", result.run.done, loader.images());
         return Err(failure.context(counted));
     }
+    written?;
     match stopped {
         Some(signal) => {
             report::remark(&format!("{} after {} of {} images", signal.verb(), result.run.done, loader.images()));
@@ -108,7 +111,7 @@ pub fn run(args: InferArgs, quiet: bool) -> Result<Status> {
 }
 
 fn left_out(image: &Skipped) -> String {
-    format!("warning: left out {}: {}", image.path, image.reason)
+    format!("warning: left out {image}")
 }
 
 fn model(settings: &InferSettings) -> Result<Model> {
@@ -194,17 +197,20 @@ impl Outputs {
         let labelled = outcome.indices.iter().zip(outcome.labels);
         for ((&index, &label), verdict) in labelled.zip(outcome.verdicts) {
             let path = source.samples().get(index).map(|sample| sample.path.to_string_lossy()).unwrap_or_default();
-            file.add(&path, label, verdict)?;
+            if let Err(error) = file.add(&path, label, verdict) {
+                // A file that lacks rows is none.
+                self.predictions = None;
+                return Err(error);
+            }
         }
         Ok(())
     }
 
-    /// Puts the files into their places, also after an interruption.
+    /// Puts the files into their places, also after an interruption; each of them, whatever becomes of the other.
     fn finish(self, report: &EvaluationReport) -> Result<()> {
-        if let Some(predictions) = self.predictions {
-            predictions.commit()?;
-        }
-        self.results.map_or(Ok(()), |(file, path)| report.write(file, &path))
+        let predictions = self.predictions.map_or(Ok(()), Predictions::commit);
+        let results = self.results.map_or(Ok(()), |(file, path)| report.write(file, &path));
+        predictions.and(results)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{RGB, as_usage, default_batch_size, model_kwargs, runtime, usage, variant, workers};
+use super::{RGB, as_usage, default_batch_size, model_kwargs, place, runtime, usage, variant, workers};
 use crate::cli::{BenchArgs, BenchMode, TableFormat};
 use crate::models::{self, ModelKwargs, Request, Variant, paper_models};
 use crate::preprocessing::Preprocessing;
@@ -118,6 +118,11 @@ impl BenchSettings {
             as_usage(only.variant.architecture(&request).context("--model-kwargs"))?;
         }
         let modes = modes(&args.modes);
+        if let (Some(plot), Some(kept)) = (&args.results.plot, &args.results.results_file)
+            && place(plot) == place(kept)
+        {
+            return usage("--plot and --results-file name the same file: give each its own");
+        }
         if args.profile.is_some() {
             let results = &args.results;
             let kept = results.results_file.is_some() || results.compare.is_some() || results.plot.is_some();
@@ -273,6 +278,7 @@ mod tests {
             "--memory-limit 0",
             "--memory-limit=-1",
             "--memory-limit nan",
+            "--plot a.json --results-file ./a.json",
             "--models resnetty",
             "--models resnet50 --model-kwargs width=2",
             "--models resnet20 --model-kwargs width",

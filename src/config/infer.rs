@@ -1,12 +1,12 @@
 //! The settings of an evaluation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{
-    as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, runtime, split, usage, variant,
-    workers,
+    as_usage, default_batch_size, in_chans, interpolation, model_kwargs, numbers, place, runtime, split, usage,
+    variant, workers,
 };
 use crate::cli::{DecodeFlag, InferArgs, PreprocessingArgs, PresetFlag, ResizeModeFlag, ResultArgs, ScoresFlag};
 use crate::data::{Location, Split};
@@ -82,6 +82,12 @@ impl InferSettings {
                 return usage("--decode gpu: images are decoded where the network runs; add --device cuda");
             }
         };
+        let results = ResultSettings::resolve(args.results)?;
+        results.spare(&[
+            ("--val-dir", Some(args.val_dir.as_path())),
+            ("--model-path", Some(args.model_path.as_path())),
+            ("--class-map", args.loading.class_map.as_deref()),
+        ])?;
         Ok(Self {
             variant,
             kwargs,
@@ -98,7 +104,7 @@ impl InferSettings {
             workers: workers(args.loading.workers)?,
             decode,
             mirror: args.loading.tta.is_some(),
-            results: ResultSettings::resolve(args.results)?,
+            results,
             runtime,
         })
     }
@@ -106,7 +112,8 @@ impl InferSettings {
 
 impl ResultSettings {
     fn resolve(args: ResultArgs) -> Result<Self> {
-        if args.predictions.is_some() && args.predictions == args.results_file {
+        let place_of = |path: &Option<PathBuf>| path.as_deref().map(place);
+        if args.predictions.is_some() && place_of(&args.predictions) == place_of(&args.results_file) {
             return usage("--predictions and --results-file name the same file: give each its own");
         }
         Ok(Self {
@@ -120,6 +127,20 @@ impl ResultSettings {
             json: args.json,
             log_interval: args.log_interval,
         })
+    }
+}
+
+impl ResultSettings {
+    /// Refuses to write over a file that is read.
+    fn spare(&self, inputs: &[(&str, Option<&Path>)]) -> Result<()> {
+        let outputs = [("--predictions", &self.predictions), ("--results-file", &self.results_file)];
+        for (output, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))) {
+            let read = inputs.iter().find(|(_, input)| input.is_some_and(|input| place(input) == place(path)));
+            if let Some((input, _)) = read {
+                return usage(format!("{output} {}: it would replace the file of {input}", path.display()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +241,10 @@ mod tests {
             "--model-kwargs width=2",
             "--model-name resnet20 --model-kwargs width=two",
             "--predictions a.csv --results-file a.csv",
+            "--predictions a.csv --results-file src/../a.csv",
+            "--predictions v.csv --val-dir ./v.csv",
+            "--results-file m.pth",
+            "--results-file ./m.json --class-map m.json",
             "--device cuda:0",
             "--decode gpu",
         ] {

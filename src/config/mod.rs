@@ -6,7 +6,7 @@ mod infer;
 mod numbers;
 mod train;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -92,6 +92,13 @@ fn workers(flag: Option<usize>) -> Result<usize> {
 /// Where the split that `flag` names lies.
 fn split(path: &Path, split: Split, flag: &str, name: &str) -> Result<Location> {
     as_usage(locate(path, split, Some(name)).with_context(|| format!("{flag} {name}")))
+}
+
+/// Where a path leads, whichever way it is written; its file need not be there.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(named).unwrap_or_else(|| path.to_owned())
 }
 
 /// A command line that contradicts itself.

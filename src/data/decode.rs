@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// First bytes of files, with what they tell.
-const SIGNATURES: [(&[u8], Kind); 14] = [
+const SIGNATURES: [(&[u8], Kind); 16] = [
     (b"\xff\xd8\xff", Kind::Jpeg),
     (b"\x89PNG\r\n\x1a\n", Kind::Other(ImageFormat::Png)),
     (b"GIF87a", Kind::Gif),
@@ -44,6 +44,8 @@ const SIGNATURES: [(&[u8], Kind); 14] = [
     (b"P5", Kind::Foreign("a PGM image")),
     (b"P6", Kind::Foreign("a PPM image")),
     (b"\0\0\0\x0cjP  \r\n", Kind::Foreign("a JPEG 2000 image")),
+    (b"8BPS", Kind::Foreign("a Photoshop image")),
+    (b"\0\0\x01\0", Kind::Foreign("an icon")),
     (b"\x1f\x8b", Kind::Foreign("a gzip archive")),
     (b"PK\x03\x04", Kind::Foreign("a zip archive")),
     (b"<!DOCTYPE", Kind::Foreign("an HTML page")),
@@ -102,6 +104,11 @@ impl Kind {
         if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
             return Self::Other(ImageFormat::WebP);
         }
+        match bytes.get(4..12) {
+            Some(b"ftypavif" | b"ftypavis") => return Self::Foreign("an AVIF image"),
+            Some(b"ftypheic" | b"ftypheix" | b"ftypmif1") => return Self::Foreign("a HEIF image"),
+            _ => {}
+        }
         SIGNATURES.iter().find(|(start, _)| bytes.starts_with(start)).map_or(Self::Unknown, |&(_, kind)| kind)
     }
 }
@@ -133,6 +140,7 @@ mod tests {
     fn what_is_no_image_says_what_it_is() {
         assert_eq!(reason(b""), "the file is empty");
         assert_eq!(reason(b"once upon a time"), "not an image");
+        assert_eq!(reason(b"\0\0\0 ftypavif\0\0\0\0"), "an AVIF image; JPEG, PNG, BMP, GIF and WebP are read");
         assert_eq!(reason(b"<!DOCTYPE html>"), "an HTML page; JPEG, PNG, BMP, GIF and WebP are read");
     }
 

@@ -23,6 +23,24 @@ fn the_shipped_sample_gives_exactly_pytorchs_count() {
 }
 
 #[test]
+fn a_damaged_checkpoint_of_our_own_is_told_by_its_checksum() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("damaged.safetensors");
+    let mut bytes = fs::read(sample("resnet20-digits.safetensors")).unwrap();
+    let evaluated = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        let images = format!("--val-dir={}", digits_tar().display());
+        let model = format!("--model-path={}", file.display());
+        tresnet(["infer", &images, &model, "--limit=1", "--quiet", "--model-name=resnet20"]).ended_with(0).stderr
+    };
+    assert_eq!(evaluated(&bytes).matches("WARN").count(), 0);
+    let middle = bytes.len() / 2 / 4 * 4;
+    bytes[middle] ^= 1;
+    let said = evaluated(&bytes);
+    assert!(said.contains("damaged.safetensors: it is damaged: its checksum is"), "{said}");
+}
+
+#[test]
 fn every_image_gets_pytorchs_answer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.csv");

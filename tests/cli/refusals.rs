@@ -116,6 +116,8 @@ fn wrong_usage_names_the_flag() {
         (&["--mean=1,2"], "--mean 1,2: give three numbers"),
         (&["--std=0,1,1"], "--std 0"),
         (&["--crop-pct=2"], "--val-zoom-factor 2"),
+        (&["--crop-pct=0.0001"], "--crop-pct 0.0001"),
+        (&["--input-size=100000"], "--input-size 100000"),
         (&["--batch-size=0"], "--batch-size"),
         (&["--limit=-1"], "--limit"),
         (&["--interpolation=nearest"], "bilinear, bicubic"),

@@ -49,6 +49,10 @@ pub fn append(path: &Path, run: Value) -> Result<()> {
 /// The runs that are in the file already.
 fn kept(path: &Path) -> Result<Vec<Value>> {
     let shown = path.display();
+    // A device keeps nothing, and some never end.
+    if path.exists() && !path.is_file() {
+        return Ok(Vec::new());
+    }
     match fs::read(path) {
         Ok(bytes) if bytes.is_empty() => Ok(Vec::new()),
         Ok(bytes) => runs(&bytes, false).with_context(|| {
@@ -89,6 +93,12 @@ mod tests {
         append(&path, json!({"rows": [1]})).unwrap();
         append(&path, json!({"rows": [2]})).unwrap();
         assert_eq!(read(&path).unwrap(), [json!({"rows": [1]}), json!({"rows": [2]})]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_without_an_end_is_not_read() {
+        check(Path::new("/dev/zero")).unwrap();
     }
 
     #[test]

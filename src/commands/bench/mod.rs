@@ -89,11 +89,13 @@ pub fn run(args: BenchArgs, quiet: bool) -> Result<Status> {
         _ => {}
     }
     report::print(&text)?;
+    // Each file is written whatever becomes of the other.
+    let plotted = plot::write(&rows, &settings);
     if let Some(path) = &settings.results_file {
         history::append(path, run(columns::records(&rows, settings.published)))?;
         bench.say(&format!("added to {}", path.display()));
     }
-    plot::write(&rows, &settings)?;
+    plotted?;
     bench.status(&rows)
 }
 

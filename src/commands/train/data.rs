@@ -38,7 +38,7 @@ impl Data {
         let images = train.len();
         let both = [&train, &val];
         let skipped = both.into_iter().flat_map(Source::skipped);
-        let skipped = skipped.map(|skipped| format!("warning: left out {}: {}", skipped.path, skipped.reason));
+        let skipped = skipped.map(|skipped| format!("warning: left out {skipped}"));
         let remarks = both.into_iter().flat_map(Source::remarks).cloned().chain(skipped).collect();
         ensure!(
             own.batch_size <= images,

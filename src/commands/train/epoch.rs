@@ -79,7 +79,7 @@ impl Run {
         for _ in 0..batches {
             let Some(mut batch) = loader.next() else { return Ok(None) };
             for skipped in &batch.skipped {
-                progress.say(&format!("warning: left out {}: {}", skipped.path, skipped.reason));
+                progress.say(&format!("warning: left out {skipped}"));
             }
             self.position.unfinished.unreadable += batch.skipped.len() as u64;
             self.unreadable += batch.skipped.len();

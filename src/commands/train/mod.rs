@@ -30,7 +30,7 @@ use crate::config::{Resume, TrainSettings};
 use crate::interrupt::{Interrupt, Signal};
 use crate::ops::Normalize;
 use crate::optim::Schedule;
-use crate::report::{self, RunFolder, SummaryRow};
+use crate::report::{self, RunFolder, Summary, SummaryRow};
 
 pub fn run(args: TrainArgs, quiet: bool) -> Result<Status> {
     let settings = TrainSettings::resolve(args)?;
@@ -97,6 +97,14 @@ impl Run {
             settings.start.resume == Resume::Auto || !resume.exist(),
             "{} holds the state of an earlier run: go on with it by --resume auto, or give another --experiment",
             folder.path().display()
+        );
+        let anew = settings.start.resume == Resume::No && settings.start.epoch.is_none();
+        ensure!(
+            !anew || !folder.path().join(Summary::FILE).exists(),
+            "{} holds the results of an earlier run, which this one would replace: give another --experiment, or remove \
+             its {}",
+            folder.path().display(),
+            Summary::FILE
         );
         let steps = data.batches().div_ceil(settings.data.grad_accum_steps as u64);
         let mut schedule = Schedule::new(settings.schedule.clone(), settings.optimization.lr, steps)?;
@@ -172,7 +180,7 @@ impl Run {
                 return Ok(self.interrupt.received());
             };
             for skipped in &validation.skipped {
-                report::remark(&format!("warning: left out {}: {}", skipped.path, skipped.reason));
+                report::remark(&format!("warning: left out {skipped}"));
             }
             self.unreadable += validation.skipped.len();
             let unfinished = &self.position.unfinished;

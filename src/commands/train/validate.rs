@@ -108,12 +108,11 @@ impl Validator {
                 Box::new(Forward::new(move |images: &Tensor| network.run(images, logits), options))
             }
         };
-        let run = evaluate(&mut *judge, data.validation()?, |_| {
+        let mut run = evaluate(&mut *judge, data.validation()?, |_| {
             Ok(if interrupt.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         drop(judge);
         // What ended early has batches on their way, whose answers are nobody's.
-        let mut run = run.inspect_err(|_| self.release())?;
         if let Some(failure) = run.failure.take() {
             self.release();
             return Err(failure);

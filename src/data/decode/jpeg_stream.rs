@@ -3,7 +3,8 @@
 /// What the markers tell.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stream {
-    /// There is an end marker behind the data.
+    /// There is an end marker behind the data; or, in the only scan, another one that the decoder does not go beyond,
+    /// but takes the rest of the picture for zeros.
     pub ends: bool,
     /// The first scan holds every component at full precision.
     pub one_scan: bool,
@@ -18,6 +19,7 @@ impl Stream {
         let mut stream = Self::default();
         let mut components = None;
         let mut scans = 0;
+        let mut restarts = false;
         // Behind the start-of-image marker.
         let mut rest = bytes.get(2..).unwrap_or_default();
         while let Some((marker, behind)) = next_marker(rest) {
@@ -29,13 +31,20 @@ impl Stream {
                 }
                 // Restarts, a temporary marker and another start carry no length.
                 0xd0..=0xd8 | 0x01 => continue,
-                _ => {}
+                // A damaged byte makes such a marker, which has no length. Only where restarts are expected does
+                // libjpeg look for the next one (`jpeg_resync_to_restart`).
+                0x02..0xc0 if stream.one_scan => {
+                    stream.ends |= !restarts;
+                    continue;
+                }
+                _ => stream.ends |= stream.one_scan,
             }
             let Some((segment, behind)) = segment(rest) else { break };
             rest = behind;
             match marker {
                 // Sequential frames; in progressive ones no scan is complete.
                 0xc0 | 0xc1 | 0xc9 => components = segment.get(5).copied(),
+                0xdd => restarts = segment != [0, 0],
                 START_OF_SCAN => {
                     scans += 1;
                     stream.one_scan = scans == 1 && components.is_some() && segment.first().copied() == components;
@@ -77,6 +86,18 @@ mod tests {
     fn an_end_marker_inside_a_segment_is_none() {
         let comment = b"\xff\xfe\0\x04\xff\xd9";
         assert!(!Stream::walk(&[FRAME, comment, SCAN].concat()).ends);
+    }
+
+    #[test]
+    fn a_marker_that_damage_made_ends_the_only_scan() {
+        let damaged = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x12\xff\x4b\xff\0\x34";
+        let application = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x12\xff\xe4\xff\0\x34";
+        assert!(Stream::walk(&[FRAME, damaged].concat()).ends);
+        assert!(Stream::walk(&[FRAME, application].concat()).ends);
+        // Where restarts are expected, the decoder passes over it and needs an end.
+        let interval = b"\xff\xdd\0\x04\0\x03";
+        assert!(!Stream::walk(&[FRAME, interval, damaged].concat()).ends);
+        assert!(Stream::walk(&[FRAME, interval, damaged, b"\xff\xd9"].concat()).ends);
     }
 
     #[test]

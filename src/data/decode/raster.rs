@@ -14,6 +14,8 @@ use crate::augment::Rgb;
 ///
 /// Corrupt or cut-off data, too many pixels, or a variant that is not read.
 pub fn decode(bytes: &[u8], format: ImageFormat, image: &mut Rgb) -> Result<()> {
+    let ended = (format == ImageFormat::Png).then(|| with_end(bytes)).flatten();
+    let bytes = ended.as_deref().unwrap_or(bytes);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     // The largest honest picture, with four channels of 16 bits.
@@ -50,6 +52,18 @@ pub fn decode(bytes: &[u8], format: ImageFormat, image: &mut Rgb) -> Result<()> 
     Ok(())
 }
 
+/// A PNG that lacks its end, with it: Pillow asks for no more than the pixels. None where nothing lacks.
+fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
+    const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+    // Up to where the end is a whole length and type, of which nothing else consists.
+    const KNOWN: usize = 8;
+    if bytes.ends_with(END) {
+        return None;
+    }
+    let part = (KNOWN..END.len()).find(|&part| bytes.ends_with(&END[..part])).unwrap_or(0);
+    Some([&bytes[..bytes.len() - part], END].concat())
+}
+
 fn upper(value: u16) -> u8 {
     (value >> 8) as u8
 }
@@ -79,6 +93,23 @@ fn truncate(pixel: &mut [u8], steps: [u32; 3]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_png_may_lack_its_end_and_nothing_else() {
+        let mut whole = Cursor::new(Vec::new());
+        let picture = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8, y as u8, 200]));
+        picture.write_to(&mut whole, ImageFormat::Png).unwrap();
+        let whole = whole.into_inner();
+        for cut in [0, 1, 4, 12] {
+            let mut image = Rgb::default();
+            decode(&whole[..whole.len() - cut], ImageFormat::Png, &mut image).unwrap();
+            assert_eq!(image.pixels, *picture.as_raw(), "{cut} bytes less");
+        }
+        let shorter = &whole[..whole.len() - 17];
+        assert!(decode(shorter, ImageFormat::Png, &mut Rgb::default()).is_err());
+        let longer = [&whole[..], b"abc"].concat();
+        decode(&longer, ImageFormat::Png, &mut Rgb::default()).unwrap();
+    }
 
     #[test]
     fn rounding_to_the_nearest_is_undone_for_every_value() {

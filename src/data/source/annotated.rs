@@ -19,13 +19,14 @@ pub fn labelled(annotations: &Path, root: &Path, classes: Vec<String>, samples: 
     ensure!(!samples.is_empty(), "{shown}: lists no images");
     let gone = |sample: &&Sample| !root.join(&sample.path).is_file();
     let lost: Vec<&Sample> = samples.par_iter().filter(gone).collect();
+    let folder = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let names: Vec<_> = lost.iter().map(|sample| sample.path.to_string_lossy()).collect();
     ensure!(
         lost.is_empty(),
         "{shown}: {} of its {} images are not in {}: {}; unpack the images there, or correct the list",
         lost.len(),
         samples.len(),
-        root.display(),
+        folder.display(),
         enumerate(&names)
     );
     Ok(Labelled { classes, samples, skipped: Vec::new(), remarks: Vec::new() })

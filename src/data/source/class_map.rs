@@ -14,7 +14,7 @@ pub struct ClassMap {
 }
 
 impl ClassMap {
-    /// Reads a class map. Blanks around a name do not count.
+    /// Reads a class map. Blanks around a name do not count, nor do blank lines at the end.
     ///
     /// # Errors
     ///
@@ -25,6 +25,8 @@ impl ClassMap {
         let Ok(text) = String::from_utf8(bytes) else {
             bail!("--class-map {shown}: not a text file; give one class folder's name a line");
         };
+        // Windows's editors begin a file with a mark, and blank lines at its end are no classes.
+        let text = text.trim_start_matches('\u{feff}').trim_end();
         let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
         let mut labels = HashMap::with_capacity(names.len());
         for (label, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
@@ -44,5 +46,29 @@ impl ClassMap {
     /// All names, by label.
     pub fn into_names(self) -> Vec<String> {
         self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map.txt");
+        fs::write(&path, text).unwrap();
+        let map = ClassMap::read(&path).unwrap();
+        assert_eq!(map.label("cat"), Some(0));
+        map.into_names()
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_name() {
+        assert_eq!(names("\u{feff}cat\r\ndog\r\n"), ["cat", "dog"]);
+    }
+
+    #[test]
+    fn blank_lines_count_as_classes_but_at_the_end() {
+        assert_eq!(names("cat\n\ndog\n\n \n"), ["cat", "", "dog"]);
     }
 }

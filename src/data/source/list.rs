@@ -50,7 +50,7 @@ pub fn list(path: &Path, map: Option<ClassMap>) -> Result<(PathBuf, Labelled)> {
         let sample = |line: &Line| Ok(Sample { path: PathBuf::from(&line.path), label: label(line)? });
         lines.iter().map(sample).collect()
     };
-    let numbers = lines.iter().all(|line| line.number().is_some());
+    let numbers = lines.iter().all(Line::whole);
     let (classes, samples) = match map {
         Some(map) => {
             let samples = labelled(&|line| {
@@ -88,8 +88,14 @@ struct Line {
 }
 
 impl Line {
+    /// The label as a number of a class. Tables that once had a gap write them as `3.0`.
     fn number(&self) -> Option<usize> {
-        self.label.parse().ok()
+        self.label.strip_suffix(".0").unwrap_or(&self.label).parse().ok()
+    }
+
+    /// Whether the label is a whole number, which below 0 is no class (and often means that none is known).
+    fn whole(&self) -> bool {
+        self.number().is_some() || self.label.parse::<i64>().is_ok()
     }
 }
 
@@ -133,4 +139,31 @@ fn header(record: &StringRecord) -> Option<[usize; 2]> {
         record.iter().position(is_one)
     };
     Some([column(&PATHS)?, column(&LABELS)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels that a list with these in its second column gives.
+    fn labels(column: &[&str]) -> Result<Vec<usize>> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.png"), "").unwrap();
+        let path = folder.path().join("val.csv");
+        std::fs::write(&path, column.iter().map(|label| format!("a.png,{label}\n")).collect::<String>()).unwrap();
+        let (_, labelled) = list(&path, None)?;
+        Ok(labelled.samples.iter().map(|sample| sample.label).collect())
+    }
+
+    #[test]
+    fn numbers_with_a_point_and_a_zero_are_the_numbers() {
+        assert_eq!(labels(&["2.0", "10.0", "0"]).unwrap(), [2, 10, 0]);
+        assert_eq!(labels(&["2.5", "10.0", "x"]).unwrap(), [1, 0, 2], "names, in byte order");
+    }
+
+    #[test]
+    fn a_number_below_zero_is_refused_and_makes_no_names_of_the_others() {
+        let error = labels(&["0", "10", "-1"]).unwrap_err().to_string();
+        assert!(error.ends_with("val.csv: line 3: there is no class -1"), "{error}");
+    }
 }
