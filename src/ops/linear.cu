@@ -1,35 +1,56 @@
-// The fully connected layer and its gradients, all in f32. linear.rs defines it. Grids: rows by columns of the result,
-// in tiles of 64, where nothing else is said.
+// The fully connected layer and its gradients, all in f32. linear.rs defines it. Grids of the gradients: rows by columns of
+// the result, in tiles of 64.
 
-// out [batch, outputs] = activation(input [batch, inputs] * weight [outputs, inputs] + bias)
+// What a warp makes the sums of: `IMAGES` and `OUTPUTS` of linear.rs.
+constexpr int IMAGES = 8;
+constexpr int OUTPUTS = 2;
+
+// out [batch, outputs] = activation(input [batch, inputs] * weight [outputs, inputs] + bias). The lanes of a warp share each
+// sum, in an order that the batch has no say in: one image alone has enough on its way from memory, and the very result
+// that it has among many. Grid: blocks of 8 warps' outputs by warps' images.
 PLAIN_KERNEL(linear, const float* input, const float* weight, const float* bias, float slope, float* out, int batch,
              int inputs, int outputs) {
-    Sums sums = product<true, true>(
-        inputs,
-        [=](int row, int k) { return row < batch ? input[static_cast<long long>(row) * inputs + k] : 0.0f; },
-        [=](int k, int column) { return column < outputs ? weight[static_cast<long long>(column) * inputs + k] : 0.0f; });
-    for (int i = 0; i < OWN; i++) {
-        for (int j = 0; j < OWN; j++) {
-            int row = Sums::row(i), column = Sums::column(j);
-            if (row >= batch || column >= outputs) continue;
-            out[static_cast<long long>(row) * outputs + column] = activate(sums.at[i][j] + bias[column], slope);
+    int lane = threadIdx.x % WARP;
+    int output = (blockIdx.x * (BLOCK / WARP) + threadIdx.x / WARP) * OUTPUTS, image = blockIdx.y * IMAGES;
+    if (output >= outputs) return;
+    const float *rows[IMAGES], *columns[OUTPUTS];
+    float sums[IMAGES][OUTPUTS];
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) {
+        columns[j] = weight + static_cast<long long>(output + j < outputs ? output + j : output) * inputs;
+    }
+#pragma unroll
+    for (int i = 0; i < IMAGES; i++) {
+        rows[i] = input + static_cast<long long>(image + i < batch ? image + i : image) * inputs;
+#pragma unroll
+        for (int j = 0; j < OUTPUTS; j++) sums[i][j] = 0.0f;
+    }
+#pragma unroll 4
+    for (int at = lane; at < inputs; at += WARP) {
+        float weights[OUTPUTS];
+#pragma unroll
+        for (int j = 0; j < OUTPUTS; j++) weights[j] = columns[j][at];
+#pragma unroll
+        for (int i = 0; i < IMAGES; i++) {
+            float value = rows[i][at];
+#pragma unroll
+            for (int j = 0; j < OUTPUTS; j++) sums[i][j] += value * weights[j];
         }
     }
-}
-
-// The same for a few images, whose tiles would be too few to wait for memory at once: a warp makes a sum. Grid: blocks of
-// 8 outputs by images.
-PLAIN_KERNEL(linear_few, const float* input, const float* weight, const float* bias, float slope, float* out, int batch,
-             int inputs, int outputs) {
-    int output = blockIdx.x * (BLOCK / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    long long image = blockIdx.y;
-    if (output >= outputs || image >= batch) return;
-    const float *row = input + image * inputs, *column = weight + static_cast<long long>(output) * inputs;
-    float sum = 0.0f;
-#pragma unroll 16
-    for (int at = lane; at < inputs; at += WARP) sum += row[at] * column[at];
-    sum = warp_sum(sum);
-    if (lane == 0) out[image * outputs + output] = activate(sum + bias[output], slope);
+    // Each lane keeps one of them.
+    float own = 0.0f;
+#pragma unroll
+    for (int i = 0; i < IMAGES; i++) {
+#pragma unroll
+        for (int j = 0; j < OUTPUTS; j++) {
+            float sum = warp_sum(sums[i][j]);
+            if (lane == i * OUTPUTS + j) own = sum;
+        }
+    }
+    image += lane / OUTPUTS;
+    output += lane % OUTPUTS;
+    if (lane >= IMAGES * OUTPUTS || image >= batch || output >= outputs) return;
+    out[static_cast<long long>(image) * outputs + output] = activate(own + bias[output], slope);
 }
 
 // out [batch, inputs] = gradient [batch, outputs] * weight

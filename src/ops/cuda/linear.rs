@@ -6,10 +6,11 @@ use super::conv2d::tiles;
 use super::launch::{BLOCK, Builder, Launch, Region};
 use crate::ops::Activation;
 
-/// Images whose sums are made by a warp each. Beyond them tiles read each weight less often.
-const FEW: usize = 16;
-/// Such sums of a block.
-const SUMS: usize = BLOCK / 32;
+/// Images and outputs that a warp makes the sums of.
+const IMAGES: usize = 8;
+const OUTPUTS: usize = 2;
+/// Outputs of a block.
+const OF_A_BLOCK: usize = BLOCK / 32 * OUTPUTS;
 
 /// Sizes of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +39,15 @@ pub fn linear(
     out: &Region,
 ) -> Result<Launch> {
     let LinearShape { batch, inputs, outputs } = shape;
-    let (name, grid) = match batch <= FEW {
-        true => ("linear_few", [outputs.div_ceil(SUMS), batch, 1]),
-        false => ("linear", tiles(batch, outputs)),
-    };
     shape
-        .builder(name)
+        .builder("linear")
         .words(input, batch * inputs)
         .words(weight, outputs * inputs)
         .words(bias, outputs)
         .activation(activation)
         .words(out, batch * outputs)
         .ints(shape.sizes())
-        .grid(grid)
+        .grid([outputs.div_ceil(OF_A_BLOCK), batch.div_ceil(IMAGES), 1])
 }
 
 /// The input's gradient of [`crate::ops::linear_gradient`].
