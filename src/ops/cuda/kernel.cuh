@@ -45,7 +45,7 @@ union Packed {
 // What stands for SiLU where a kernel takes a slope, which is at most 1: `SILU` of launch.rs.
 constexpr float SILU = 2.0f;
 
-// share / (1 + exp(-x)) without a branch, by the hardware's exponential and reciprocal: off by at most
+// share / (1 + exp(-x)) without a branch, by the hardware's exponential and reciprocal: off by about
 // 4 + 1.2 * |x| units of the last place (CUDA C++ Programming Guide, "Intrinsic Functions").
 DEVICE float sigmoid(float x, float share = 1.0f) { return __fdividef(share, 1.0f + __expf(-x)); }
 

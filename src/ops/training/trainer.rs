@@ -105,7 +105,7 @@ pub trait Trainer: Send {
     fn outcomes(&mut self, all: bool) -> Result<Vec<StateNumbers>>;
 
     /// What an update of one batch of the schedule of that number takes, op by op, on whatever pixels the device holds.
-    /// What has been learnt stays as it is.
+    /// It learns from these meanwhile, more than once.
     ///
     /// # Errors
     /// What the device says.
